@@ -1,0 +1,43 @@
+package v1alpha1
+
+// Keys a workload carries. Both are single-valued and immutable once the pod exists.
+const (
+	// LabelPurpose on a Pod names the one Purpose for which it processes personal data. Without it no store is reachable.
+	LabelPurpose = Group + "/purpose"
+	// LabelEntrustment on a Pod names the one Entrustment under which it acts. Absent: the data controller's own handling.
+	LabelEntrustment = Group + "/entrustment"
+)
+
+// Labels of the objects that the operator makes. They carry ownership across namespaces, where owner references
+// cannot reach.
+const (
+	LabelManagedBy      = "app.kubernetes.io/managed-by"
+	LabelStore          = Group + "/store"
+	LabelStoreNamespace = Group + "/store-namespace"
+	LabelCredential     = Group + "/credential"
+
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "entrustment-operator"
+)
+
+const (
+	// ReservedSecretPrefix starts the name of every delivered Secret; nobody but the operator makes such a Secret.
+	ReservedSecretPrefix = "pds."
+
+	// PersonalDataAccessName is the name of the one PersonalDataAccess of a bound namespace.
+	PersonalDataAccessName = "effective"
+
+	// FinalizerIsolation keeps a PersonalDataStore until its pods are gone, so that deleting the object never opens them.
+	FinalizerIsolation = Group + "/isolation"
+)
+
+// MaxGrants and MaxAccessBytes bound one PersonalDataAccess. What does not fit is denied by every output.
+const (
+	MaxGrants      = 512
+	MaxAccessBytes = 256 << 10
+)
+
+// DeliveredSecretName is the name under which a store's credential appears in the namespaces that have a grant for it.
+func DeliveredSecretName(storeNamespace, store, credential string) string {
+	return ReservedSecretPrefix + storeNamespace + "." + store + "." + credential
+}

@@ -1,0 +1,121 @@
+package entrustment
+
+import (
+	"iter"
+	"math/bits"
+)
+
+// set is a set of the purposes of one forest, a bit each, by their place in its preorder. There, a purpose and its
+// descendants are one range.
+type set []uint64
+
+func newSet(size int32) set { return make(set, (size+63)/64) }
+
+func (s set) has(i int32) bool {
+	return int(i>>6) < len(s) && s[i>>6]&(1<<(i&63)) != 0
+}
+
+func (s set) add(i int32)    { s[i>>6] |= 1 << (i & 63) }
+func (s set) remove(i int32) { s[i>>6] &^= 1 << (i & 63) }
+
+func (s set) addRange(from, to int32) {
+	for i := from; i < to; {
+		if i&63 == 0 && to-i >= 64 {
+			s[i>>6] = ^uint64(0)
+			i += 64
+			continue
+		}
+		s.add(i)
+		i++
+	}
+}
+
+func (s set) removeRange(from, to int32) {
+	for i := from; i < to; {
+		if i&63 == 0 && to-i >= 64 {
+			s[i>>6] = 0
+			i += 64
+			continue
+		}
+		s.remove(i)
+		i++
+	}
+}
+
+func (s set) intersect(o set) {
+	for i := range s {
+		if i < len(o) {
+			s[i] &= o[i]
+		} else {
+			s[i] = 0
+		}
+	}
+}
+
+func (s set) subtract(o set) {
+	for i := range s {
+		if i < len(o) {
+			s[i] &^= o[i]
+		}
+	}
+}
+
+func (s set) union(o set) {
+	for i := range o {
+		s[i] |= o[i]
+	}
+}
+
+// meets says whether the two have a member in common.
+func (s set) meets(o set) bool {
+	for i := range s {
+		if i < len(o) && s[i]&o[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// contains says whether every member of o is one of s.
+func (s set) contains(o set) bool {
+	for i := range o {
+		if i >= len(s) && o[i] != 0 || i < len(s) && o[i]&^s[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (s set) count() int {
+	n := 0
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// all yields the members in preorder.
+func (s set) all() iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for i, w := range s {
+			for ; w != 0; w &= w - 1 {
+				if !yield(int32(i<<6 + bits.TrailingZeros64(w))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// arena hands out sets from blocks, because a snapshot makes one for each contract.
+type arena struct{ block set }
+
+func (a *arena) newSet(size int32) set {
+	words := int(size+63) / 64
+	if words > len(a.block) {
+		a.block = make(set, max(words, 4096))
+	}
+	s := a.block[:words:words]
+	a.block = a.block[words:]
+	return s
+}

@@ -1,0 +1,30 @@
+package entrustment
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Compile resolves everything that requests have in common. It is total: what cannot be resolved is a denial. The
+// objects must not be changed afterwards; of two with the same name the first counts.
+func Compile(in Inputs, now time.Time) *Snapshot {
+	s := &Snapshot{
+		calendar:  newCalendar(now, in.Location),
+		clock:     boundaries{now: now},
+		parties:   make(map[string]*party, len(in.Processors)),
+		bindings:  make(map[string]*binding, len(in.Processors)),
+		stores:    make(map[types.NamespacedName]*store, len(in.Stores)),
+		contracts: make(map[string]*contract, len(in.Entrustments)),
+
+		namespaces: in.Namespaces,
+	}
+	s.purposes, s.forests = plantForests(in.Purposes, &s.clock)
+	s.addParties(in.Processors)
+	s.bindNamespaces(in.Processors, in.Namespaces)
+	s.addStores(in.Stores)
+	s.findConflicts()
+	s.addContracts(in.Entrustments)
+	s.limitAccess()
+	return s
+}

@@ -1,0 +1,262 @@
+package entrustment
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"entrustment.dev/operator/api/v1alpha1"
+)
+
+// granted yields the purposes for which the pods of a namespace reach a store under a contract, or none. The sets say
+// which purposes are worth a question; decide answers it.
+func (s *Snapshot) granted(b *binding, c *contract, st *store, yield func(*purpose)) {
+	if st.forest == nil {
+		return
+	}
+	d := Decision{snapshot: s, binding: b, contract: c, store: st}
+	d.request = Request{Namespace: b.namespace, Store: st.key}
+	if c != nil {
+		d.request.Entrustment = c.name()
+	}
+	for i, word := range st.intended {
+		if c != nil {
+			if i >= len(c.purposes) {
+				return
+			}
+			word &= c.purposes[i]
+		}
+		for id := range set.all(set{word}) {
+			d.purpose = st.forest.members[i<<6+int(id)]
+			d.request.Purpose = d.purpose.name()
+			d.effect = Deny
+			if d.decide(); d.Allowed() {
+				yield(d.purpose)
+			}
+		}
+	}
+}
+
+// StoreGrants lists who reaches a store, one grant for each namespace and entrustment, sorted by namespace, then entrustment.
+func (s *Snapshot) StoreGrants(key types.NamespacedName) []Grant {
+	st := s.stores[key]
+	if st == nil {
+		return nil
+	}
+	var grants []Grant
+	add := func(b *binding, c *contract) {
+		grant := Grant{Namespace: b.namespace, Store: key}
+		s.granted(b, c, st, func(p *purpose) { grant.Purposes = append(grant.Purposes, p.name()) })
+		if len(grant.Purposes) == 0 {
+			return
+		}
+		if c != nil {
+			grant.Entrustment = c.name()
+		}
+		slices.Sort(grant.Purposes)
+		grants = append(grants, grant)
+	}
+	for _, b := range st.controller.bindings {
+		add(b, nil)
+	}
+	for _, c := range st.contracts {
+		for _, b := range c.entrustee.bindings {
+			add(b, c)
+		}
+	}
+	slices.SortFunc(grants, func(a, b Grant) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Entrustment, b.Entrustment))
+	})
+	return grants
+}
+
+// NamespaceAccess lists what the pods of a namespace may do; false: it is bound to nobody.
+func (s *Snapshot) NamespaceAccess(namespace string) (Access, bool) {
+	b := s.bindings[namespace]
+	if !b.bound() {
+		return Access{}, false
+	}
+	return Access{Processor: b.party.name, Enforcement: b.enforcement(), Grants: s.accessGrants(b)}, true
+}
+
+func (s *Snapshot) accessGrants(b *binding) []AccessGrant {
+	var grants []AccessGrant
+	collect := func(c *contract, stores []*store) {
+		byPurpose := map[*purpose][]*store{}
+		for _, st := range stores {
+			s.granted(b, c, st, func(p *purpose) { byPurpose[p] = append(byPurpose[p], st) })
+		}
+		for p, reached := range byPurpose {
+			grants = append(grants, newAccessGrant(s, p, c, reached))
+		}
+	}
+	collect(nil, b.party.stores)
+	for _, c := range b.party.received {
+		collect(c, c.stores)
+	}
+	slices.SortFunc(grants, func(a, b AccessGrant) int {
+		return cmp.Or(strings.Compare(a.Entrustment, b.Entrustment), strings.Compare(a.Purpose, b.Purpose))
+	})
+	return grants
+}
+
+func newAccessGrant(s *Snapshot, p *purpose, c *contract, reached []*store) AccessGrant {
+	grant := AccessGrant{Purpose: p.name(), Until: grantUntil(p, c)}
+	if c != nil {
+		grant.Entrustment = c.name()
+		grant.PodDeadline = cmp.Or(c.obj.Spec.PodDeadline, v1alpha1.PodDeadlineArmed)
+	}
+	for _, st := range reached {
+		grant.Stores = append(grant.Stores, st.key)
+		for i := range st.obj.Spec.Credentials {
+			credential := &st.obj.Spec.Credentials[i]
+			if s.delivers(credential, p) {
+				grant.Secrets = append(grant.Secrets, v1alpha1.DeliveredSecretName(st.key.Namespace, st.key.Name, credential.Name))
+			}
+		}
+	}
+	slices.SortFunc(grant.Stores, compareKeys)
+	slices.Sort(grant.Secrets)
+	grant.Secrets = grant.Secrets[:min(len(grant.Secrets), maxEntries)]
+	return grant
+}
+
+// delivers says whether a credential goes to those who process for a purpose.
+func (s *Snapshot) delivers(credential *v1alpha1.Credential, p *purpose) bool {
+	if len(credential.Purposes) == 0 {
+		return true
+	}
+	ancestor, _ := s.relatives(p, credential.Purposes)
+	return ancestor != nil
+}
+
+// limit is what of a namespace's grants does not fit into its PersonalDataAccess. It is denied, because what the object
+// does not show must not be open anywhere else.
+type limit struct {
+	afterEntrustment, afterPurpose string // grants sorted behind this one do not fit
+	cut                            bool   // whether there are any
+
+	stores map[excess]bool // stores that do not fit into a grant of the party's own handling
+}
+
+type excess struct {
+	purpose *purpose
+	store   *store
+}
+
+// excludes says whether a decision is about a grant that does not fit; nil excludes none.
+func (l *limit) excludes(d *Decision) bool {
+	if l == nil {
+		return false
+	}
+	if d.contract == nil && l.stores[excess{d.purpose, d.store}] {
+		return true
+	}
+	behind := cmp.Or(strings.Compare(l.afterEntrustment, d.request.Entrustment), strings.Compare(l.afterPurpose, d.request.Purpose)) < 0
+	return l.cut && behind
+}
+
+// Bytes that a grant takes in JSON besides its names, and an entry of its lists besides its text.
+const (
+	grantOverhead = 160
+	entryOverhead = 3
+	maxEntries    = 64 // of a list of a grant
+	maxName       = 63
+)
+
+func (g *AccessGrant) size() int {
+	size := grantOverhead + len(g.Purpose) + len(g.Entrustment)
+	for _, st := range g.Stores {
+		size += entryOverhead + len(st.Namespace) + 1 + len(st.Name)
+	}
+	for _, secret := range g.Secrets {
+		size += entryOverhead + len(secret)
+	}
+	return size
+}
+
+// limitAccess finds the namespaces with more grants than a PersonalDataAccess may hold. Most cannot have: the numbers of
+// contracts, stores and purposes alone tell.
+func (s *Snapshot) limitAccess() {
+	for _, b := range s.bindings {
+		if b.bound() && s.mayOverflow(b) {
+			s.limitStores(b)
+			s.limitGrants(b)
+		}
+	}
+}
+
+func (s *Snapshot) mayOverflow(b *binding) bool {
+	grants, bytes := 0, 0
+	count := func(stores []*store) {
+		for _, st := range stores {
+			n := st.intended.count()
+			grants += n
+			bytes += n * (grantOverhead + 2*maxName + (entryOverhead+2*maxName+1)*(1+2*len(st.obj.Spec.Credentials)))
+		}
+	}
+	count(b.party.stores)
+	for _, c := range b.party.received {
+		count(c.stores)
+	}
+	return grants > v1alpha1.MaxGrants || bytes > v1alpha1.MaxAccessBytes || len(b.party.stores) > maxEntries
+}
+
+// limitStores keeps the first stores of each grant of the party's own handling; a contract names no more than fit.
+func (s *Snapshot) limitStores(b *binding) {
+	if len(b.party.stores) <= maxEntries {
+		return
+	}
+	sorted := slices.SortedFunc(slices.Values(b.party.stores), func(x, y *store) int { return compareKeys(x.key, y.key) })
+	reached := map[*purpose]int{}
+	excluded := map[excess]bool{}
+	for _, st := range sorted {
+		s.granted(b, nil, st, func(p *purpose) {
+			if reached[p]++; reached[p] > maxEntries {
+				excluded[excess{p, st}] = true
+			}
+		})
+	}
+	if len(excluded) > 0 {
+		b.limit = &limit{stores: excluded}
+	}
+}
+
+// limitGrants keeps the first grants that fit.
+func (s *Snapshot) limitGrants(b *binding) {
+	size := 0
+	grants := s.accessGrants(b)
+	for i := range grants {
+		if size += grants[i].size(); i < v1alpha1.MaxGrants && size <= v1alpha1.MaxAccessBytes {
+			continue
+		}
+		if b.limit == nil {
+			b.limit = &limit{}
+		}
+		b.limit.cut = true
+		if i > 0 { // one grant is far smaller than the whole, so i is never 0
+			b.limit.afterEntrustment, b.limit.afterPurpose = grants[i-1].Entrustment, grants[i-1].Purpose
+		}
+		return
+	}
+}
+
+// SameStoreGrants says whether a store has the same grants as in an older snapshot, so that nobody need look.
+func (s *Snapshot) SameStoreGrants(old *Snapshot, key types.NamespacedName) bool {
+	return slices.EqualFunc(s.StoreGrants(key), old.StoreGrants(key), func(a, b Grant) bool {
+		return a.Namespace == b.Namespace && a.Entrustment == b.Entrustment && slices.Equal(a.Purposes, b.Purposes)
+	})
+}
+
+// SameNamespaceAccess says whether a namespace may do the same as in an older snapshot.
+func (s *Snapshot) SameNamespaceAccess(old *Snapshot, namespace string) bool {
+	now, bound := s.NamespaceAccess(namespace)
+	before, wasBound := old.NamespaceAccess(namespace)
+	return bound == wasBound && now.Processor == before.Processor && now.Enforcement == before.Enforcement &&
+		slices.EqualFunc(now.Grants, before.Grants, func(a, b AccessGrant) bool {
+			return a.Purpose == b.Purpose && a.Entrustment == b.Entrustment && a.Until.Equal(b.Until) &&
+				a.PodDeadline == b.PodDeadline && slices.Equal(a.Stores, b.Stores) && slices.Equal(a.Secrets, b.Secrets)
+		})
+}

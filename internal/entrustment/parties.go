@@ -1,0 +1,135 @@
+package entrustment
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"entrustment.dev/operator/api/v1alpha1"
+)
+
+// party is a business operator that some object names. It may have no DataProcessor.
+type party struct {
+	name string
+	obj  *v1alpha1.DataProcessor // nil: nothing with that name exists
+
+	bindings []*binding
+	stores   []*store    // of which it is the data controller
+	received []*contract // in which it is the entrustee
+	given    []*contract // in which it is the entruster
+}
+
+func (p *party) missing() bool   { return p.obj == nil }
+func (p *party) suspended() bool { return p.obj != nil && p.obj.Spec.Suspended }
+func (p *party) rejected() bool {
+	return p.obj != nil && p.obj.Spec.Selection != nil && p.obj.Spec.Selection.Result == v1alpha1.SelectionRejected
+}
+
+// handling yields the countries in which the party handles data: handlingCountries, or its own country.
+func (p *party) handling() []string {
+	if len(p.obj.Spec.HandlingCountries) > 0 {
+		return p.obj.Spec.HandlingCountries
+	}
+	return []string{p.obj.Spec.Country}
+}
+
+// binding is the claim of a party to a namespace.
+type binding struct {
+	namespace string
+	party     *party
+	obj       *v1alpha1.NamespaceBinding
+
+	contested bool       // claimed more than once: it belongs to nobody
+	rival     *party     // one of the other claimants
+	recreated bool       // the namespace is another one than that first seen
+	assigned  []*purpose // the only purposes that may be declared, with their descendants, if restricted
+	limit     *limit     // grants that do not fit into a PersonalDataAccess; nil: all do
+}
+
+func (b *binding) bound() bool { return b != nil && !b.contested && !b.recreated }
+
+func (b *binding) restricted() bool { return len(b.obj.Purposes) > 0 }
+
+func (b *binding) enforcement() v1alpha1.Enforcement {
+	if b.obj.Enforcement == v1alpha1.EnforcementReport {
+		return v1alpha1.EnforcementReport
+	}
+	return v1alpha1.EnforcementEnforce
+}
+
+// assigns says whether pods of the namespace may declare a purpose.
+func (b *binding) assigns(p *purpose) bool {
+	if !b.restricted() {
+		return true
+	}
+	for _, a := range b.assigned {
+		if p.below(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// party returns the node of a name, made at its first mention.
+func (s *Snapshot) party(name string) *party {
+	p := s.parties[name]
+	if p == nil {
+		p = &party{name: name}
+		s.parties[name] = p
+	}
+	return p
+}
+
+func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor) {
+	for _, obj := range objects {
+		if obj == nil {
+			continue
+		}
+		if p := s.party(obj.Name); p.obj == nil {
+			p.obj = obj
+		}
+	}
+}
+
+// bindNamespaces settles which namespace belongs to whom. One that is claimed twice, even by the same party, belongs to
+// nobody, and neither does one that was deleted and made anew by somebody else under the same name.
+func (s *Snapshot) bindNamespaces(objects []*v1alpha1.DataProcessor, existing map[string]types.UID) {
+	for _, obj := range objects {
+		if obj == nil || s.parties[obj.Name].obj != obj {
+			continue
+		}
+		if selection := obj.Spec.Selection; selection != nil {
+			if start, ok := s.calendar.start(selection.ValidUntil); ok {
+				s.clock.add(plusDays(start, 1))
+			}
+		}
+		p := s.parties[obj.Name]
+		for i := range obj.Spec.Namespaces {
+			spec := &obj.Spec.Namespaces[i]
+			b := &binding{namespace: spec.Name, party: p, obj: spec}
+			if uid, exists := existing[spec.Name]; exists {
+				pinned := pinnedUID(obj, spec.Name)
+				b.recreated = pinned != "" && pinned != uid
+			}
+			for _, name := range spec.Purposes {
+				if a := s.purposes[name]; a != nil && a.forest != nil {
+					b.assigned = append(b.assigned, a)
+				}
+			}
+			p.bindings = append(p.bindings, b)
+			if first := s.bindings[spec.Name]; first != nil {
+				first.contested, b.contested = true, true
+				first.rival, b.rival = p, first.party
+				continue
+			}
+			s.bindings[spec.Name] = b
+		}
+	}
+}
+
+func pinnedUID(obj *v1alpha1.DataProcessor, namespace string) types.UID {
+	for _, seen := range obj.Status.Namespaces {
+		if seen.Name == namespace {
+			return seen.UID
+		}
+	}
+	return ""
+}

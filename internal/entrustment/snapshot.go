@@ -1,0 +1,106 @@
+package entrustment
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"entrustment.dev/operator/api/v1alpha1"
+)
+
+// Snapshot is the compiled state of all promises at one instant. It never changes and may be read by many at once. The
+// zero Snapshot denies everything.
+type Snapshot struct {
+	calendar calendar
+	clock    boundaries
+
+	purposes  map[string]*purpose
+	forests   map[string]*forest // by data controller
+	parties   map[string]*party
+	bindings  map[string]*binding
+	stores    map[types.NamespacedName]*store
+	contracts map[string]*contract
+
+	namespaces map[string]types.UID // that exist; nil: not known
+}
+
+// Now is the instant for which the snapshot was compiled.
+func (s *Snapshot) Now() time.Time { return s.calendar.now }
+
+// NextChange is the earliest instant after Now at which time alone changes a decision or a status; false: there is none.
+func (s *Snapshot) NextChange() (time.Time, bool) {
+	return s.clock.next, !s.clock.next.IsZero()
+}
+
+// Binding tells to which DataProcessor a namespace is bound, and how strictly; false: to nobody.
+func (s *Snapshot) Binding(namespace string) (processor string, enforcement v1alpha1.Enforcement, bound bool) {
+	b := s.bindings[namespace]
+	if !b.bound() {
+		return "", "", false
+	}
+	return b.party.name, b.enforcement(), true
+}
+
+// BoundNamespaces are the namespaces bound to exactly one DataProcessor, sorted.
+func (s *Snapshot) BoundNamespaces() []string {
+	var names []string
+	for name, b := range s.bindings {
+		if b.bound() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Stores are the keys of all stores, sorted.
+func (s *Snapshot) Stores() []types.NamespacedName {
+	return slices.SortedFunc(maps.Keys(s.stores), compareKeys)
+}
+
+// Store is the object with that key; nil if there is none.
+func (s *Snapshot) Store(key types.NamespacedName) *v1alpha1.PersonalDataStore {
+	if st := s.stores[key]; st != nil {
+		return st.obj
+	}
+	return nil
+}
+
+// boundaries collects the instants at which something changes and keeps the next.
+type boundaries struct {
+	now  time.Time
+	next time.Time // zero: nothing changes
+}
+
+func (b *boundaries) add(t time.Time) {
+	if t.After(b.now) {
+		b.next = earlier(b.next, t)
+	}
+}
+
+// addTerm notes the bounds of a term; nil is no bound.
+func (b *boundaries) addTerm(from, until *metav1.Time) {
+	if from != nil {
+		b.add(from.Time)
+	}
+	if until != nil {
+		b.add(until.Time)
+	}
+}
+
+// earlier of two instants, where zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func compareKeys(a, b types.NamespacedName) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}

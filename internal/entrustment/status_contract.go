@@ -1,0 +1,230 @@
+package entrustment
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"entrustment.dev/operator/api/v1alpha1"
+)
+
+// EntrustmentStatus tells what the snapshot finds of an Entrustment; false: there is no such object. Revoked is not
+// among its conditions: only who ended what was left behind can say that.
+func (s *Snapshot) EntrustmentStatus(name string) (v1alpha1.EntrustmentStatus, bool) {
+	c := s.contracts[name]
+	if c == nil {
+		return v1alpha1.EntrustmentStatus{}, false
+	}
+	status := v1alpha1.EntrustmentStatus{
+		ObservedGeneration: c.obj.Generation,
+		NextReviewDate:     s.calendar.date(s.calendar.reviewDue(c.obj)),
+		DisposalDueDate:    s.calendar.date(s.calendar.disposalDue(c.obj)),
+	}
+	if !c.broken {
+		status.Depth = c.depth
+		for _, tier := range c.chain() {
+			status.Chain = append(status.Chain, tier.name())
+		}
+		status.Chain = status.Chain[:min(len(status.Chain), maxPath)]
+	}
+	if c.controller != nil {
+		status.ControllerName = c.controller.name
+	}
+	if c.sound() {
+		status.Effective = s.effective(c)
+	}
+	say := conditions{generation: c.obj.Generation}
+	s.authorized(&say, c)
+	s.scopeValid(&say, c)
+	s.active(&say, c)
+	s.transferBasisPresent(&say, c)
+	contractReady(&say, c)
+	contractComplete(&say, c)
+	s.supervisionCurrent(&say, c)
+	s.disposed(&say, c)
+	status.Conditions = say.sorted()
+	return status, true
+}
+
+// effective is what is left of a contract after intersection along the chain and with the stores.
+func (s *Snapshot) effective(c *contract) *v1alpha1.EffectiveExtent {
+	extent := &v1alpha1.EffectiveExtent{Territories: slices.Sorted(slices.Values(c.territory))}
+	for _, st := range c.stores {
+		if st.admits(c) {
+			extent.Stores = append(extent.Stores, st.key.String())
+		}
+	}
+	slices.Sort(extent.Stores)
+	reached := c.reached()
+	for id := range reached.all() {
+		extent.Purposes = append(extent.Purposes, s.forests[c.controller.name].members[id].name())
+	}
+	slices.Sort(extent.Purposes)
+	extent.Purposes = extent.Purposes[:min(len(extent.Purposes), maxNames)]
+	for tier := c; tier != nil; tier = tier.parent {
+		if from := tier.obj.Spec.NotBefore; from != nil && (extent.NotBefore == nil || extent.NotBefore.Before(from)) {
+			extent.NotBefore = from
+		}
+		if until := &tier.obj.Spec.NotAfter; extent.NotAfter == nil || until.Before(extent.NotAfter) {
+			extent.NotAfter = until
+		}
+	}
+	return extent
+}
+
+// reached are the purposes in effect for at least one store.
+func (c *contract) reached() set {
+	reached := make(set, len(c.purposes))
+	for _, st := range c.stores {
+		if st.admits(c) {
+			reached.union(st.intended)
+		}
+	}
+	reached.intersect(c.purposes)
+	return reached
+}
+
+func (s *Snapshot) authorized(say *conditions, c *contract) {
+	const kind = v1alpha1.ConditionAuthorized
+	switch f := &c.authority; {
+	case c.broken:
+		reason, message := s.whyChainBroken(c)
+		say.isFalse(kind, reason, "%s", message)
+	case f.reason == v1alpha1.ReasonStoreNotFound:
+		say.isUnknown(kind, f.reason, "%s", s.describe(f))
+	case f.reason != "":
+		say.isFalse(kind, f.reason, "%s", s.describe(f))
+	case c.entrustee.rejected():
+		say.isFalse(kind, v1alpha1.ReasonSelectionRejected, "the assessment of DataProcessor %q rejected it", c.entrustee.name)
+	case c.parent == nil:
+		say.isTrue(kind, v1alpha1.ReasonByController, "entrusted by %q, the data controller", c.controller.name)
+	case c.parent.obj.Spec.SubEntrustment.Policy == v1alpha1.SubEntrustmentPriorNotice:
+		say.isTrue(kind, v1alpha1.ReasonNoticeElapsed, "no tier above objected to %q in time", c.entrustee.name)
+	default:
+		say.isTrue(kind, v1alpha1.ReasonPriorApproval, "every tier above permits %q", c.entrustee.name)
+	}
+}
+
+func (s *Snapshot) active(say *conditions, c *contract) {
+	const kind = v1alpha1.ConditionActive
+	switch f := &c.activity; {
+	case c.obj.DeletionTimestamp != nil:
+		say.isFalse(kind, v1alpha1.ReasonTerminating, "terminated: the object is being deleted")
+	case c.broken:
+		_, message := s.whyChainBroken(c)
+		say.isFalse(kind, v1alpha1.ReasonParentNotActive, "%s", message)
+	case f.reason == "":
+		say.isTrue(kind, v1alpha1.ReasonInForce, "in force until %s", s.calendar.write(c.until))
+	case f.tier != c:
+		say.isFalse(kind, v1alpha1.ReasonParentNotActive, "%s", s.describe(f))
+	default:
+		say.isFalse(kind, f.reason, "%s", s.describe(f))
+	}
+}
+
+func (s *Snapshot) transferBasisPresent(say *conditions, c *contract) {
+	const kind = v1alpha1.ConditionTransferBasisPresent
+	f := &c.location
+	if f.reason == v1alpha1.ReasonTransferBasisMissing {
+		say.isFalse(kind, f.reason, "%s", s.describe(f))
+		return
+	}
+	if c.controller == nil || c.controller.missing() || c.entrustee.missing() {
+		say.isUnknown(kind, v1alpha1.ReasonProcessorNotFound, "the parties that say where data are handled are not all known")
+		return
+	}
+	home := c.controller.obj.Spec.Country
+	abroad := func(country string) bool { return country != home }
+	if !abroad(c.entrustee.obj.Spec.Country) && !slices.ContainsFunc(c.entrustee.handling(), abroad) {
+		say.isTrue(kind, v1alpha1.ReasonDomestic, "handled in %s, the data controller's country, alone", home)
+		return
+	}
+	for i := range c.obj.Spec.Transfers {
+		t := &c.obj.Spec.Transfers[i]
+		if t.Basis != v1alpha1.TransferEquivalentMeasures {
+			continue
+		}
+		if due, checked := s.calendar.checkDue(t); !checked || s.calendar.date(due) < s.calendar.today {
+			say.isTrue(kind, v1alpha1.ReasonCheckOverdue,
+				"the measures relied on for %s are to be checked every year; check them and record transfers[].checkedDate", t.Country)
+			return
+		}
+	}
+	say.isTrue(kind, v1alpha1.ReasonBasisRecorded, "a ground is recorded for each country other than %s", home)
+}
+
+// contractReady sums the conditions up that decide: the first False gives the reason. What only clips leaves it True.
+func contractReady(say *conditions, c *contract) {
+	for _, kind := range []string{
+		v1alpha1.ConditionAuthorized, v1alpha1.ConditionScopeValid, v1alpha1.ConditionActive, v1alpha1.ConditionTransferBasisPresent,
+	} {
+		found := say.find(kind)
+		reason := v1alpha1.Reason(found.Reason)
+		if found.Status == metav1.ConditionFalse && reason != v1alpha1.ReasonExceedsParentScope && reason != v1alpha1.ReasonExceedsStorePurposes {
+			say.isFalse(v1alpha1.ConditionReady, reason, "%s", found.Message)
+			return
+		}
+	}
+	if len(c.entrustee.bindings) == 0 {
+		say.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonRecordedOnly, "DataProcessor %q has no namespace in this cluster", c.entrustee.name)
+		return
+	}
+	say.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonEnforced, "the pods of %q reach what is in effect, and nothing else", c.entrustee.name)
+}
+
+func contractComplete(say *conditions, c *contract) {
+	const kind = v1alpha1.ConditionContractComplete
+	contract := c.obj.Spec.Contract
+	if contract == nil {
+		say.isFalse(kind, v1alpha1.ReasonClauseMissing, "no contract is recorded; record it in spec.contract")
+		return
+	}
+	var missing []string
+	for _, clause := range v1alpha1.RequiredClauses() {
+		if !slices.Contains(contract.Clauses, clause) {
+			missing = append(missing, string(clause))
+		}
+	}
+	if len(missing) > 0 {
+		say.isFalse(kind, v1alpha1.ReasonClauseMissing, "contract %q lacks %v", contract.Reference, missing)
+		return
+	}
+	say.isTrue(kind, v1alpha1.ReasonClausesPresent, "contract %q has all eight clauses", contract.Reference)
+}
+
+func (s *Snapshot) supervisionCurrent(say *conditions, c *contract) {
+	const kind = v1alpha1.ConditionSupervisionCurrent
+	dueStart := s.calendar.reviewDue(c.obj)
+	due := s.calendar.date(dueStart)
+	var last *v1alpha1.Review
+	if c.obj.Spec.Supervision != nil {
+		last = s.calendar.lastReview(c.obj.Spec.Supervision)
+	}
+	switch {
+	case due < s.calendar.today:
+		say.isFalse(kind, v1alpha1.ReasonReviewOverdue, "a review was due on %s; review %q and record it in spec.supervision.reviews", due, c.entrustee.name)
+	case last != nil && last.Result == v1alpha1.ReviewUnsatisfactory:
+		say.isFalse(kind, v1alpha1.ReasonLastReviewUnsatisfactory, "the review of %s was unsatisfactory", last.Date)
+	case s.calendar.date(plusDays(dueStart, -reviewSoonDays)) <= s.calendar.today:
+		say.isTrue(kind, v1alpha1.ReasonReviewDueSoon, "a review is due on %s", due)
+	default:
+		say.isTrue(kind, v1alpha1.ReasonReviewCurrent, "the next review is due on %s", due)
+	}
+}
+
+func (s *Snapshot) disposed(say *conditions, c *contract) {
+	const kind = v1alpha1.ConditionDisposed
+	disposal := c.obj.Spec.Disposal
+	_, ended := inForce(s.calendar.now, nil, &c.obj.Spec.NotAfter)
+	due := s.calendar.date(s.calendar.disposalDue(c.obj))
+	switch {
+	case disposal != nil && disposal.CompletedDate != "":
+		say.isTrue(kind, v1alpha1.ReasonCompleted, "done on %s", disposal.CompletedDate)
+	case !ended && c.obj.DeletionTimestamp == nil:
+		say.isFalse(kind, v1alpha1.ReasonNotDue, "due when the entrustment has ended, by %s", due)
+	case due < s.calendar.today:
+		say.isFalse(kind, v1alpha1.ReasonOverdue, "was due by %s; record it in spec.disposal", due)
+	default:
+		say.isFalse(kind, v1alpha1.ReasonPending, "due by %s; record it in spec.disposal", due)
+	}
+}
