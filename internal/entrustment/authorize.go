@@ -242,13 +242,13 @@ func (d *Decision) right() v1alpha1.Reason {
 		return v1alpha1.ReasonEntrustmentNotFound
 	case c.entrustee != d.binding.party:
 		return v1alpha1.ReasonNotEntrustee
-	case c.authority.reason != "":
+	case c.authority != nil:
 		return c.authority.reason
 	case st != nil && st.controller != c.controller:
 		return v1alpha1.ReasonStoreOfOtherController
-	case c.activity.reason != "":
+	case c.activity != nil:
 		return c.activity.reason
-	case c.location.reason != "":
+	case c.location != nil:
 		return c.location.reason
 	case st != nil && !st.admits(c):
 		return v1alpha1.ReasonRecipientNotAllowed

@@ -18,27 +18,29 @@ func (s set) has(i int32) bool {
 func (s set) add(i int32)    { s[i>>6] |= 1 << (i & 63) }
 func (s set) remove(i int32) { s[i>>6] &^= 1 << (i & 63) }
 
-func (s set) addRange(from, to int32) {
-	for i := from; i < to; {
-		if i&63 == 0 && to-i >= 64 {
-			s[i>>6] = ^uint64(0)
-			i += 64
-			continue
+// words yields the words of a range with a mask of the members that lie in each.
+func (s set) words(from, to int32) iter.Seq2[int32, uint64] {
+	return func(yield func(int32, uint64) bool) {
+		for i := from; i < to; {
+			end := min(to, (i|63)+1)
+			mask := ^uint64(0) << (i & 63) & (^uint64(0) >> (63 - (end-1)&63))
+			if !yield(i>>6, mask) {
+				return
+			}
+			i = end
 		}
-		s.add(i)
-		i++
+	}
+}
+
+func (s set) addRange(from, to int32) {
+	for word, mask := range s.words(from, to) {
+		s[word] |= mask
 	}
 }
 
 func (s set) removeRange(from, to int32) {
-	for i := from; i < to; {
-		if i&63 == 0 && to-i >= 64 {
-			s[i>>6] = 0
-			i += 64
-			continue
-		}
-		s.remove(i)
-		i++
+	for word, mask := range s.words(from, to) {
+		s[word] &^= mask
 	}
 }
 

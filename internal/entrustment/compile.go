@@ -23,7 +23,7 @@ func Compile(in Inputs, now time.Time) *Snapshot {
 	s.addParties(in.Processors)
 	s.bindNamespaces(in.Processors, in.Namespaces)
 	s.addStores(in.Stores)
-	s.findConflicts()
+	s.relateStores()
 	s.addContracts(in.Entrustments)
 	s.limitAccess()
 	return s

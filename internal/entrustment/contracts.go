@@ -24,9 +24,9 @@ type contract struct {
 	controller           *party    // the data controller at the root; nil: it cannot be told
 	created              time.Time // of the latest tier down to this one
 
-	authority fault // first failing test of who may entrust to whom
-	activity  fault // … of suspension and term
-	location  fault // … of the countries of handling
+	authority *fault // first failing test of who may entrust to whom; nil: none
+	activity  *fault // … of suspension and term
+	location  *fault // … of the countries of handling
 
 	until     time.Time // instant at which time alone ends it; zero: it has ended or never will
 	purposes  set       // effective along the chain; the stores' own purposes not yet applied
@@ -44,12 +44,12 @@ const (
 
 // fault is a failing test of a chain.
 type fault struct {
-	reason v1alpha1.Reason // empty: none
-	tier   *contract       // at which the test failed
-	by     *contract       // ancestor that does not permit the tier
-	party  *party          // missing, suspended or rejected
-	detail string          // country
-	until  time.Time       // end of a notice period
+	reason v1alpha1.Reason
+	tier   *contract // at which the test failed
+	by     *contract // ancestor that does not permit the tier
+	party  *party    // missing, suspended or rejected
+	detail string    // country
+	until  time.Time // end of a notice period
 }
 
 func (c *contract) name() string { return c.obj.Name }
@@ -74,7 +74,7 @@ func (c *contract) chain() []*contract {
 
 // sound says whether nothing but the store, the purpose or the namespace can deny a request under the contract.
 func (c *contract) sound() bool {
-	return !c.broken && c.authority.reason == "" && c.activity.reason == "" && c.location.reason == ""
+	return !c.broken && c.authority == nil && c.activity == nil && c.location == nil
 }
 
 func (s *Snapshot) addContracts(objects []*v1alpha1.Entrustment) {
@@ -157,30 +157,29 @@ func (s *contractCompiler) authorize(c *contract) {
 	if c.parent == nil {
 		c.controller, c.authority = s.rootController(c)
 	}
-	if c.authority.reason != "" {
+	if c.authority != nil {
 		return
 	}
 	if c.parent != nil && c.obj.Spec.EntrusterName != c.parent.obj.Spec.EntrusteeName {
-		c.authority = fault{reason: v1alpha1.ReasonEntrusterNotParentEntrustee, tier: c}
+		c.authority = &fault{reason: v1alpha1.ReasonEntrusterNotParentEntrustee, tier: c}
 		return
 	}
 	if c.returns() {
-		c.authority = fault{reason: v1alpha1.ReasonChainLoops, tier: c, party: c.entrustee}
+		c.authority = &fault{reason: v1alpha1.ReasonChainLoops, tier: c, party: c.entrustee}
 		return
 	}
 	if c.parent == nil {
 		return
 	}
 	for _, by := range c.parent.chain() {
-		if f := s.permission(by, c); f.reason != "" {
-			c.authority = f
+		if c.authority = s.permission(by, c); c.authority != nil {
 			return
 		}
 	}
 }
 
 // rootController is the one data controller of the stores that exist; it has to be the entruster.
-func (s *contractCompiler) rootController(c *contract) (*party, fault) {
+func (s *contractCompiler) rootController(c *contract) (*party, *fault) {
 	var controller *party
 	for _, ref := range c.obj.Spec.Stores {
 		st := s.stores[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}]
@@ -189,16 +188,16 @@ func (s *contractCompiler) rootController(c *contract) (*party, fault) {
 		case controller == nil:
 			controller = st.controller
 		case controller != st.controller:
-			return nil, fault{reason: v1alpha1.ReasonMixedControllers, tier: c}
+			return nil, &fault{reason: v1alpha1.ReasonMixedControllers, tier: c}
 		}
 	}
 	if controller == nil {
-		return nil, fault{reason: v1alpha1.ReasonStoreNotFound, tier: c}
+		return nil, &fault{reason: v1alpha1.ReasonStoreNotFound, tier: c}
 	}
 	if controller != c.entruster {
-		return controller, fault{reason: v1alpha1.ReasonEntrusterNotController, tier: c, party: controller}
+		return controller, &fault{reason: v1alpha1.ReasonEntrusterNotController, tier: c, party: controller}
 	}
-	return controller, fault{}
+	return controller, nil
 }
 
 // returns says whether the entrustee is in the chain already.
@@ -212,28 +211,29 @@ func (c *contract) returns() bool {
 }
 
 // permission asks an ancestor whether it permits a tier below it. An objection wins whatever the policy.
-func (s *contractCompiler) permission(by, c *contract) fault {
-	refused := fault{tier: c, by: by, party: c.entrustee}
-	rule := by.obj.Spec.SubEntrustment
-	switch {
+func (s *contractCompiler) permission(by, c *contract) *fault {
+	refused := func(reason v1alpha1.Reason, until time.Time) *fault {
+		return &fault{reason: reason, tier: c, by: by, party: c.entrustee, until: until}
+	}
+	switch rule := by.obj.Spec.SubEntrustment; {
 	case rule == nil || rule.Policy != v1alpha1.SubEntrustmentPriorApproval && rule.Policy != v1alpha1.SubEntrustmentPriorNotice:
-		refused.reason = v1alpha1.ReasonSubEntrustmentProhibited
+		return refused(v1alpha1.ReasonSubEntrustmentProhibited, time.Time{})
 	case slices.Contains(rule.ObjectedProcessorNames, c.entrustee.name):
-		refused.reason = v1alpha1.ReasonObjected
+		return refused(v1alpha1.ReasonObjected, time.Time{})
 	case rule.Policy == v1alpha1.SubEntrustmentPriorApproval:
 		if !slices.Contains(rule.ApprovedProcessorNames, c.entrustee.name) {
-			refused.reason = v1alpha1.ReasonNotApproved
+			return refused(v1alpha1.ReasonNotApproved, time.Time{})
 		}
 	case rule.NoticePeriodDays == nil:
-		refused.reason = v1alpha1.ReasonNoticePeriodRunning // without a period, notice never has been given long enough
+		return refused(v1alpha1.ReasonNoticePeriodRunning, time.Time{}) // without a period, notice never has been given long enough
 	default:
 		elapsed := c.created.Add(time.Duration(*rule.NoticePeriodDays) * 24 * time.Hour)
 		if s.calendar.now.Before(elapsed) {
-			refused.reason, refused.until = v1alpha1.ReasonNoticePeriodRunning, elapsed
 			s.clock.add(elapsed)
+			return refused(v1alpha1.ReasonNoticePeriodRunning, elapsed)
 		}
 	}
-	return refused
+	return nil
 }
 
 // bound notes the instants of the tier's own term, of its review and of its disposal.
@@ -246,33 +246,33 @@ func (s *contractCompiler) bound(c *contract) {
 func (s *contractCompiler) activate(c *contract) {
 	overdue, suspendedFrom := s.overdue(c.obj)
 	c.until = earlier(earlier(c.until, c.obj.Spec.NotAfter.Time), suspendedFrom)
-	if c.activity.reason != "" {
+	if c.activity != nil {
 		return
 	}
 	if c.obj.Spec.Suspended {
-		c.activity = fault{reason: v1alpha1.ReasonSuspended, tier: c}
+		c.activity = &fault{reason: v1alpha1.ReasonSuspended, tier: c}
 		return
 	}
 	for _, p := range [...]*party{c.entruster, c.entrustee} {
 		if p.missing() {
-			c.activity = fault{reason: v1alpha1.ReasonProcessorNotFound, tier: c, party: p}
+			c.activity = &fault{reason: v1alpha1.ReasonProcessorNotFound, tier: c, party: p}
 			return
 		}
 		if p.suspended() {
-			c.activity = fault{reason: v1alpha1.ReasonProcessorSuspended, tier: c, party: p}
+			c.activity = &fault{reason: v1alpha1.ReasonProcessorSuspended, tier: c, party: p}
 			return
 		}
 	}
 	begun, ended := inForce(s.calendar.now, c.obj.Spec.NotBefore, &c.obj.Spec.NotAfter)
 	switch {
 	case c.entrustee.rejected():
-		c.activity = fault{reason: v1alpha1.ReasonSelectionRejected, tier: c, party: c.entrustee}
+		c.activity = &fault{reason: v1alpha1.ReasonSelectionRejected, tier: c, party: c.entrustee}
 	case !begun:
-		c.activity = fault{reason: v1alpha1.ReasonNotYetInForce, tier: c}
+		c.activity = &fault{reason: v1alpha1.ReasonNotYetInForce, tier: c}
 	case ended || c.obj.DeletionTimestamp != nil:
-		c.activity = fault{reason: v1alpha1.ReasonExpired, tier: c}
+		c.activity = &fault{reason: v1alpha1.ReasonExpired, tier: c}
 	case overdue:
-		c.activity = fault{reason: v1alpha1.ReasonReviewOverdue, tier: c}
+		c.activity = &fault{reason: v1alpha1.ReasonReviewOverdue, tier: c}
 	}
 }
 
@@ -288,14 +288,14 @@ func (s *contractCompiler) overdue(e *v1alpha1.Entrustment) (now bool, from time
 // locate asks whether the data are handled only where every tier permits it, and with a ground wherever that is not the
 // data controller's country (APPI art. 28; GDPR art. 44 to 49).
 func (s *contractCompiler) locate(c *contract) {
-	if c.location.reason != "" || c.controller == nil || c.controller.missing() || c.entrustee.missing() {
+	if c.location != nil || c.controller == nil || c.controller.missing() || c.entrustee.missing() {
 		return // an earlier test has failed already
 	}
 	home := c.controller.obj.Spec.Country
 	c.territory = c.narrowTerritory(home)
 	for _, country := range c.entrustee.handling() {
 		if !slices.Contains(c.territory, country) {
-			c.location = fault{reason: v1alpha1.ReasonTerritoryNotAllowed, tier: c, party: c.entrustee, detail: country}
+			c.location = &fault{reason: v1alpha1.ReasonTerritoryNotAllowed, tier: c, party: c.entrustee, detail: country}
 			return
 		}
 	}
@@ -303,12 +303,12 @@ func (s *contractCompiler) locate(c *contract) {
 		return country == home || slices.ContainsFunc(c.obj.Spec.Transfers, func(t v1alpha1.Transfer) bool { return t.Country == country })
 	}
 	if country := c.entrustee.obj.Spec.Country; !grounded(country) {
-		c.location = fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
+		c.location = &fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
 		return
 	}
 	for _, country := range c.entrustee.obj.Spec.HandlingCountries {
 		if !grounded(country) {
-			c.location = fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
+			c.location = &fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
 			return
 		}
 	}
@@ -344,6 +344,7 @@ func (s *contractCompiler) measure(c *contract) {
 			c.purposes.intersect(c.parent.purposes)
 		}
 	}
+	c.stores = make([]*store, 0, len(c.obj.Spec.Stores))
 	for _, ref := range c.obj.Spec.Stores {
 		st := s.stores[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}]
 		if st == nil || st.controller != c.controller || c.parent != nil && !c.parent.reaches(st) ||

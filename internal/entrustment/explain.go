@@ -1,6 +1,7 @@
 package entrustment
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func (d Decision) Message() string {
 		return d.allowed()
 	}
 	s, r := d.snapshot, d.request
-	switch reason := d.Reason(); reason {
+	switch d.Reason() {
 	case v1alpha1.ReasonNamespaceNotBound:
 		return d.notBound()
 	case v1alpha1.ReasonProcessorSuspended:
@@ -26,7 +27,7 @@ func (d Decision) Message() string {
 			return fmt.Sprintf("DataProcessor %q, to which namespace %q is bound, is suspended: %s; access returns when the suspension is lifted",
 				d.binding.party.name, r.Namespace, d.binding.party.obj.Spec.SuspendedReason)
 		}
-		return s.describe(&d.contract.activity)
+		return s.describe(d.contract.activity)
 	case v1alpha1.ReasonPurposeNotDeclared:
 		return fmt.Sprintf("no purpose is declared; add the label %s with the name of a Purpose to the pod", v1alpha1.LabelPurpose)
 	case v1alpha1.ReasonPurposeUnknown:
@@ -59,11 +60,8 @@ func (d Decision) Message() string {
 		return fmt.Sprintf("Entrustment %q entrusts %q, but namespace %q is bound to %q%s",
 			r.Entrustment, d.contract.entrustee.name, r.Namespace, d.binding.party.name, d.suggestContracts())
 	case v1alpha1.ReasonStoreNotFound:
-		if d.store == nil && d.contract != nil && d.contract.authority.reason == reason && r.Store.Name == "" {
-			return s.describe(&d.contract.authority)
-		}
-		if d.store != nil {
-			return s.describe(&d.contract.authority)
+		if d.store != nil || r.Store.Name == "" {
+			return s.describe(d.contract.authority)
 		}
 		return fmt.Sprintf("there is no PersonalDataStore %q", r.Store)
 	case v1alpha1.ReasonStoreSuspended:
@@ -88,13 +86,8 @@ func (d Decision) Message() string {
 		if d.stage == stageIntended {
 			return d.notIntended()
 		}
-		if d.contract.authority.reason == reason {
-			return s.describe(&d.contract.authority)
-		}
-		if d.contract.activity.reason == reason {
-			return s.describe(&d.contract.activity)
-		}
-		return s.describe(&d.contract.location)
+		// In the order of the tests, so that the first is the one that gave the reason.
+		return s.describe(cmp.Or(d.contract.authority, d.contract.activity, d.contract.location))
 	}
 }
 

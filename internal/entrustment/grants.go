@@ -2,6 +2,7 @@ package entrustment
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -30,6 +31,9 @@ func (s *Snapshot) granted(b *binding, c *contract, st *store, yield func(*purpo
 		}
 		for id := range set.all(set{word}) {
 			d.purpose = st.forest.members[i<<6+int(id)]
+			if b.limit.excludesStore(&d) {
+				continue
+			}
 			d.request.Purpose = d.purpose.name()
 			d.effect = Deny
 			if d.decide(); d.Allowed() {
@@ -138,12 +142,7 @@ type limit struct {
 	afterEntrustment, afterPurpose string // grants sorted behind this one do not fit
 	cut                            bool   // whether there are any
 
-	stores map[excess]bool // stores that do not fit into a grant of the party's own handling
-}
-
-type excess struct {
-	purpose *purpose
-	store   *store
+	lastStore []int32 // by purpose of the party's own forest: rank of the last store that fits into a grant of own handling
 }
 
 // excludes says whether a decision is about a grant that does not fit; nil excludes none.
@@ -151,11 +150,27 @@ func (l *limit) excludes(d *Decision) bool {
 	if l == nil {
 		return false
 	}
-	if d.contract == nil && l.stores[excess{d.purpose, d.store}] {
-		return true
+	return l.excludesStore(d) || l.cut &&
+		cmp.Or(strings.Compare(l.afterEntrustment, d.request.Entrustment), strings.Compare(l.afterPurpose, d.request.Purpose)) < 0
+}
+
+func (l *limit) excludesStore(d *Decision) bool {
+	return l != nil && d.contract == nil && int(d.purpose.id) < len(l.lastStore) && d.store.rank > l.lastStore[d.purpose.id]
+}
+
+// overflows says whether some grant of the namespace does not fit.
+func (b *binding) overflows() bool {
+	if b.limit == nil {
+		return false
 	}
-	behind := cmp.Or(strings.Compare(l.afterEntrustment, d.request.Entrustment), strings.Compare(l.afterPurpose, d.request.Purpose)) < 0
-	return l.cut && behind
+	return b.limit.cut || slices.ContainsFunc(b.party.stores, func(st *store) bool {
+		for id := range st.intended.all() {
+			if st.rank > b.limit.lastStore[id] && b.assigns(st.forest.members[id]) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // Bytes that a grant takes in JSON besides its names, and an entry of its lists besides its text.
@@ -206,21 +221,21 @@ func (s *Snapshot) mayOverflow(b *binding) bool {
 
 // limitStores keeps the first stores of each grant of the party's own handling; a contract names no more than fit.
 func (s *Snapshot) limitStores(b *binding) {
-	if len(b.party.stores) <= maxEntries {
+	if len(b.party.stores) <= maxEntries || b.party.stores[0].forest == nil {
 		return
 	}
-	sorted := slices.SortedFunc(slices.Values(b.party.stores), func(x, y *store) int { return compareKeys(x.key, y.key) })
-	reached := map[*purpose]int{}
-	excluded := map[excess]bool{}
-	for _, st := range sorted {
+	size := len(b.party.stores[0].forest.members)
+	last, reached := make([]int32, size), make([]int, size)
+	for i := range last {
+		last[i] = math.MaxInt32
+	}
+	b.limit = &limit{lastStore: last} // while it fills, it spares the questions about what is full already
+	for _, st := range b.party.stores {
 		s.granted(b, nil, st, func(p *purpose) {
-			if reached[p]++; reached[p] > maxEntries {
-				excluded[excess{p, st}] = true
+			if reached[p.id]++; reached[p.id] == maxEntries {
+				last[p.id] = st.rank
 			}
 		})
-	}
-	if len(excluded) > 0 {
-		b.limit = &limit{stores: excluded}
 	}
 }
 

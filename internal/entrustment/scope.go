@@ -18,14 +18,14 @@ func (s *Snapshot) scopeValid(say *conditions, c *contract) {
 	case c.broken:
 		say.isUnknown(kind, v1alpha1.ReasonParentNotFound, "the chain of parents is broken")
 		return
-	case c.authority.reason == v1alpha1.ReasonStoreNotFound && c.authority.tier == c:
-		say.isFalse(kind, v1alpha1.ReasonStoreNotFound, "%s", s.describe(&c.authority))
+	case c.authority != nil && c.authority.reason == v1alpha1.ReasonStoreNotFound && c.authority.tier == c:
+		say.isFalse(kind, v1alpha1.ReasonStoreNotFound, "%s", s.describe(c.authority))
 		return
 	case c.controller == nil:
-		say.isUnknown(kind, c.authority.reason, "%s", s.describe(&c.authority))
+		say.isUnknown(kind, c.authority.reason, "%s", s.describe(c.authority))
 		return
-	case c.location.reason == v1alpha1.ReasonTerritoryNotAllowed:
-		say.isFalse(kind, c.location.reason, "%s", s.describe(&c.location))
+	case c.location != nil && c.location.reason == v1alpha1.ReasonTerritoryNotAllowed:
+		say.isFalse(kind, c.location.reason, "%s", s.describe(c.location))
 		return
 	}
 	if reason, message := s.storeOutOfScope(c); reason != "" {

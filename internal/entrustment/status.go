@@ -163,7 +163,7 @@ func (s *Snapshot) ProcessorStatus(name string) (v1alpha1.DataProcessorStatus, b
 		Namespaces:         s.pins(p),
 	}
 	for _, c := range p.received {
-		if c.activity.reason == "" && !c.broken {
+		if c.activity == nil && !c.broken {
 			status.EntrustmentCount++
 		}
 		if c.obj.DeletionTimestamp == nil {
@@ -242,7 +242,7 @@ func (s *Snapshot) processorReady(c *conditions, p *party) {
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonNamespaceNotFound, "namespace %q does not exist; create it or remove it from spec.namespaces", b.namespace)
 		return
 	}
-	if b := first(func(b *binding) bool { return b.limit != nil }); b != nil {
+	if b := first((*binding).overflows); b != nil {
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonTooManyGrants,
 			"namespace %q has more than %d grants, or more than fit into %d KiB; those behind are denied: assign fewer purposes to it, or spread the work over several namespaces",
 			b.namespace, v1alpha1.MaxGrants, v1alpha1.MaxAccessBytes>>10)

@@ -86,13 +86,13 @@ func (c *contract) reached() set {
 
 func (s *Snapshot) authorized(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionAuthorized
-	switch f := &c.authority; {
+	switch f := c.authority; {
 	case c.broken:
 		reason, message := s.whyChainBroken(c)
 		say.isFalse(kind, reason, "%s", message)
-	case f.reason == v1alpha1.ReasonStoreNotFound:
+	case f != nil && f.reason == v1alpha1.ReasonStoreNotFound:
 		say.isUnknown(kind, f.reason, "%s", s.describe(f))
-	case f.reason != "":
+	case f != nil:
 		say.isFalse(kind, f.reason, "%s", s.describe(f))
 	case c.entrustee.rejected():
 		say.isFalse(kind, v1alpha1.ReasonSelectionRejected, "the assessment of DataProcessor %q rejected it", c.entrustee.name)
@@ -107,13 +107,13 @@ func (s *Snapshot) authorized(say *conditions, c *contract) {
 
 func (s *Snapshot) active(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionActive
-	switch f := &c.activity; {
+	switch f := c.activity; {
 	case c.obj.DeletionTimestamp != nil:
 		say.isFalse(kind, v1alpha1.ReasonTerminating, "terminated: the object is being deleted")
 	case c.broken:
 		_, message := s.whyChainBroken(c)
 		say.isFalse(kind, v1alpha1.ReasonParentNotActive, "%s", message)
-	case f.reason == "":
+	case f == nil:
 		say.isTrue(kind, v1alpha1.ReasonInForce, "in force until %s", s.calendar.write(c.until))
 	case f.tier != c:
 		say.isFalse(kind, v1alpha1.ReasonParentNotActive, "%s", s.describe(f))
@@ -124,8 +124,8 @@ func (s *Snapshot) active(say *conditions, c *contract) {
 
 func (s *Snapshot) transferBasisPresent(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionTransferBasisPresent
-	f := &c.location
-	if f.reason == v1alpha1.ReasonTransferBasisMissing {
+	f := c.location
+	if f != nil && f.reason == v1alpha1.ReasonTransferBasisMissing {
 		say.isFalse(kind, f.reason, "%s", s.describe(f))
 		return
 	}

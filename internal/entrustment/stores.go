@@ -19,7 +19,9 @@ type store struct {
 
 	intended  set         // purposes that comply now: IP*(S), less those not in force
 	contracts []*contract // that reach the store, all tests but those of the namespace and the purpose passed
+	demands   []demand    // what its pods have to carry
 	conflicts []*store    // other stores behind one of its ports
+	rank      int32       // place among the stores of its data controller, by key
 }
 
 // admits says whether the store is open to the class of recipients of a contract.
@@ -40,7 +42,6 @@ func (s *Snapshot) addStores(objects []*v1alpha1.PersonalDataStore) {
 		if st.forest = s.forests[obj.Spec.ControllerName]; st.forest != nil {
 			st.intended = s.intend(st.forest, &obj.Spec)
 		}
-		st.controller.stores = append(st.controller.stores, st)
 		s.stores[key] = st
 	}
 }
@@ -61,9 +62,9 @@ func (s *Snapshot) intend(f *forest, spec *v1alpha1.PersonalDataStoreSpec) set {
 	return intended
 }
 
-// findConflicts finds the stores that share a port of an endpoint: what reaches one reaches the other, so each opens
-// only to those whom all of them admit.
-func (s *Snapshot) findConflicts() {
+// relateStores gives the stores to their data controllers, in the order of keys, and finds those that share a port of an
+// endpoint: what reaches one reaches the other, so each opens only to those whom all of them admit.
+func (s *Snapshot) relateStores() {
 	inside := map[string][]*store{} // by namespace
 	type network struct {
 		prefix netip.Prefix
@@ -72,6 +73,8 @@ func (s *Snapshot) findConflicts() {
 	var outside []network
 	for _, key := range s.Stores() {
 		st := s.stores[key]
+		st.rank = int32(len(st.controller.stores))
+		st.controller.stores = append(st.controller.stores, st)
 		if external := st.obj.Spec.Endpoint.External; external != nil {
 			for _, text := range external.CIDRs {
 				if prefix, err := netip.ParsePrefix(text); err == nil {
@@ -80,13 +83,14 @@ func (s *Snapshot) findConflicts() {
 			}
 		}
 		if st.obj.Spec.Endpoint.PodSelector != nil {
+			st.demands = demands(st.obj.Spec.Endpoint.PodSelector)
 			inside[key.Namespace] = append(inside[key.Namespace], st)
 		}
 	}
 	for _, neighbours := range inside {
 		for i, a := range neighbours {
 			for _, b := range neighbours[i+1:] {
-				if sharePort(a, b) && mayOverlap(a.obj.Spec.Endpoint.PodSelector, b.obj.Spec.Endpoint.PodSelector) {
+				if mayOverlap(a.demands, b.demands) && sharePort(a, b) {
 					conflict(a, b)
 				}
 			}
@@ -134,9 +138,9 @@ func protocol(p v1alpha1.Port) v1alpha1.Protocol { return cmp.Or(p.Protocol, v1a
 
 // mayOverlap says whether one pod could carry the labels of both selectors. Only two sets of values of one label that
 // have nothing in common exclude each other.
-func mayOverlap(a, b *v1alpha1.PodSelector) bool {
-	for _, x := range demands(a) {
-		for _, y := range demands(b) {
+func mayOverlap(a, b []demand) bool {
+	for _, x := range a {
+		for _, y := range b {
 			if x.key == y.key && !slices.ContainsFunc(x.values, func(v string) bool { return slices.Contains(y.values, v) }) {
 				return false
 			}
