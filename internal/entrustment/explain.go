@@ -24,8 +24,8 @@ func (d Decision) Message() string {
 		return d.notBound()
 	case v1alpha1.ReasonProcessorSuspended:
 		if d.binding.party.suspended() {
-			return fmt.Sprintf("DataProcessor %q, to which namespace %q is bound, is suspended: %s; access returns when the suspension is lifted",
-				d.binding.party.name, r.Namespace, d.binding.party.obj.Spec.SuspendedReason)
+			return fmt.Sprintf("DataProcessor %q, to which namespace %q is bound, is suspended%s; access returns when the suspension is lifted",
+				d.binding.party.name, r.Namespace, because(d.binding.party.obj.Spec.SuspendedReason))
 		}
 		return s.describe(d.contract.activity)
 	case v1alpha1.ReasonPurposeNotDeclared:
@@ -41,7 +41,10 @@ func (d Decision) Message() string {
 		for at.obj.Spec.Disposition != v1alpha1.DispositionProhibited {
 			at = at.parent
 		}
-		return fmt.Sprintf("Purpose %q is prohibited by Purpose %q; no declaration, store or contract can allow it", r.Purpose, at.name())
+		if at != d.purpose {
+			return fmt.Sprintf("Purpose %q is part of %q, which is prohibited; no store and no contract can allow it", r.Purpose, at.name())
+		}
+		return fmt.Sprintf("Purpose %q is prohibited; no store and no contract can allow it", r.Purpose)
 	case v1alpha1.ReasonPurposeNotInForce:
 		return d.notInForce()
 	case v1alpha1.ReasonPurposeNotAssigned:
@@ -65,7 +68,7 @@ func (d Decision) Message() string {
 		}
 		return fmt.Sprintf("there is no PersonalDataStore %q", r.Store)
 	case v1alpha1.ReasonStoreSuspended:
-		return fmt.Sprintf("PersonalDataStore %q is suspended: %s; access returns when the suspension is lifted", r.Store, d.store.obj.Spec.SuspendedReason)
+		return fmt.Sprintf("PersonalDataStore %q is suspended%s; access returns when the suspension is lifted", r.Store, because(d.store.obj.Spec.SuspendedReason))
 	case v1alpha1.ReasonStoreOfOtherController:
 		return fmt.Sprintf("PersonalDataStore %q holds data of %q, but Entrustment %q is about data of %q; data of two data controllers are never handled in one pod: use another workload",
 			r.Store, d.store.controller.name, r.Entrustment, d.contract.controller.name)
@@ -89,6 +92,14 @@ func (d Decision) Message() string {
 		// In the order of the tests, so that the first is the one that gave the reason.
 		return s.describe(cmp.Or(d.contract.authority, d.contract.activity, d.contract.location))
 	}
+}
+
+// because appends the reason that somebody gave, if any.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 func (d Decision) allowed() string {
@@ -166,9 +177,15 @@ func (d Decision) notIntended() string {
 	name, st := d.request.Purpose, d.request.Store
 	switch reason {
 	case v1alpha1.ReasonPurposeTooGeneral:
-		return fmt.Sprintf("Purpose %q contains %q, which is not the whole of what PersonalDataStore %q is for, or is prohibited; %s", name, by.name(), st, d.narrower())
+		if by.banned || slices.Contains(d.store.obj.Spec.ProhibitedPurposes, by.name()) {
+			return fmt.Sprintf("Purpose %q contains %q, which PersonalDataStore %q must not be used for; %s", name, by.name(), st, d.narrower())
+		}
+		return fmt.Sprintf("PersonalDataStore %q is for %q, which is only a part of %q; %s", st, by.name(), name, d.narrower())
 	case v1alpha1.ReasonPurposeProhibitedForStore:
-		return fmt.Sprintf("PersonalDataStore %q prohibits %q, and %q is that or a part of it; use data intended for the purpose", st, by.name(), name)
+		if by != d.purpose {
+			return fmt.Sprintf("PersonalDataStore %q prohibits %q, of which %q is a part; use data that are intended for the purpose", st, by.name(), name)
+		}
+		return fmt.Sprintf("PersonalDataStore %q prohibits %q; use data that are intended for the purpose", st, name)
 	case v1alpha1.ReasonConsentNotEvidenced:
 		return fmt.Sprintf("Purpose %q needs the individuals' consent, and PersonalDataStore %q is not limited to those who gave it; its owner records that in spec.consentedPurposes", by.name(), st)
 	case v1alpha1.ReasonDataFormForbids:
@@ -262,11 +279,11 @@ func (s *Snapshot) describe(f *fault) string {
 		}
 		return fmt.Sprintf("%q may object in Entrustment %q to %q, entrusted by %q, until %s", f.by.entruster.name, f.by.name(), f.party.name, name, s.calendar.write(f.until))
 	case v1alpha1.ReasonSuspended:
-		return fmt.Sprintf("Entrustment %q is suspended: %s; access returns when the suspension is lifted", name, spec.SuspendedReason)
+		return fmt.Sprintf("Entrustment %q is suspended%s; access returns when the suspension is lifted", name, because(spec.SuspendedReason))
 	case v1alpha1.ReasonProcessorNotFound:
 		return fmt.Sprintf("DataProcessor %q, a party to Entrustment %q, does not exist; create it", f.party.name, name)
 	case v1alpha1.ReasonProcessorSuspended:
-		return fmt.Sprintf("DataProcessor %q, a party to Entrustment %q, is suspended: %s; access returns when the suspension is lifted", f.party.name, name, f.party.obj.Spec.SuspendedReason)
+		return fmt.Sprintf("DataProcessor %q, a party to Entrustment %q, is suspended%s; access returns when the suspension is lifted", f.party.name, name, because(f.party.obj.Spec.SuspendedReason))
 	case v1alpha1.ReasonSelectionRejected:
 		return fmt.Sprintf("the assessment of DataProcessor %q, entrusted by %q, rejected it; nothing may be entrusted to it until a new assessment approves it", f.party.name, name)
 	case v1alpha1.ReasonNotYetInForce:

@@ -220,7 +220,7 @@ func (s *Snapshot) processorReady(c *conditions, p *party) {
 		return nil
 	}
 	if spec.Suspended {
-		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonSuspended, "suspended: %s", spec.SuspendedReason)
+		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonSuspended, "suspended%s; nothing it handles or entrusts is accessible", because(spec.SuspendedReason))
 		return
 	}
 	if p.rejected() {
@@ -311,7 +311,7 @@ func (s *Snapshot) storeReady(c *conditions, st *store) {
 			"PersonalDataStore %q has the same port of the same endpoint, so only what both admit is let through; give one of them other pods, addresses or ports",
 			st.conflicts[0].key)
 	case spec.Suspended:
-		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonSuspended, "suspended, closed to everyone but its own pods: %s", spec.SuspendedReason)
+		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonSuspended, "suspended%s; closed to everyone but its own pods", because(spec.SuspendedReason))
 	case len(unknown) > 0:
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonPurposeNotFound,
 			"spec names %s, which %q has not published as a Purpose with an intact chain of parents", quoteList(unknown), spec.ControllerName)

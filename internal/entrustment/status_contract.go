@@ -186,7 +186,7 @@ func contractComplete(say *conditions, c *contract) {
 		}
 	}
 	if len(missing) > 0 {
-		say.isFalse(kind, v1alpha1.ReasonClauseMissing, "contract %q lacks %v", contract.Reference, missing)
+		say.isFalse(kind, v1alpha1.ReasonClauseMissing, "contract %q lacks %s", contract.Reference, quoteList(missing))
 		return
 	}
 	say.isTrue(kind, v1alpha1.ReasonClausesPresent, "contract %q has all eight clauses", contract.Reference)
