@@ -55,7 +55,12 @@ func (c calendar) write(t time.Time) string { return t.In(c.zone).Format(time.RF
 func (c calendar) date(t time.Time) v1alpha1.Date { return t.In(c.zone).Format(dateLayout) }
 
 // plusDays is the day so many calendar days after a date, at its first instant.
-func plusDays(t time.Time, days int32) time.Time { return t.AddDate(0, 0, int(days)) }
+func plusDays(t time.Time, days int32) time.Time {
+	if t.Location() == time.UTC { // where every day has 24 hours
+		return t.Add(time.Duration(days) * 24 * time.Hour)
+	}
+	return t.AddDate(0, 0, int(days))
+}
 
 const defaultReviewPeriodDays = 365
 

@@ -20,8 +20,7 @@ func Compile(in Inputs, now time.Time) *Snapshot {
 		namespaces: in.Namespaces,
 	}
 	s.purposes, s.forests = plantForests(in.Purposes, &s.clock)
-	s.addParties(in.Processors)
-	s.bindNamespaces(in.Processors, in.Namespaces)
+	s.addParties(in.Processors, in.Namespaces)
 	s.addStores(in.Stores)
 	s.relateStores()
 	s.addContracts(in.Entrustments)

@@ -62,9 +62,9 @@ func (c *contract) recipient() v1alpha1.Recipient {
 	return v1alpha1.RecipientSubEntrustee
 }
 
-// chain is the contracts from the root to this one.
+// chain is the contracts from the root to this one, which is not broken.
 func (c *contract) chain() []*contract {
-	var chain []*contract
+	chain := make([]*contract, 0, c.depth+1)
 	for t := c; t != nil; t = t.parent {
 		chain = append(chain, t)
 	}
@@ -91,9 +91,12 @@ func (s *Snapshot) addContracts(objects []*v1alpha1.Entrustment) {
 	for i := range nodes {
 		// Down from the nearest settled tier, without recursion because nothing bounds the depth.
 		path = path[:0]
-		for c := &nodes[i]; c != nil && c.progress == unvisited; c = s.contracts[c.obj.Spec.ParentName] {
+		for c := &nodes[i]; c != nil && c.progress == unvisited; c = c.parent {
 			c.progress = underway
 			path = append(path, c)
+			if name := c.obj.Spec.ParentName; name != "" {
+				c.parent = s.contracts[name]
+			}
 		}
 		for _, c := range slices.Backward(path) {
 			compiler.settle(c)
@@ -118,13 +121,12 @@ func (s *contractCompiler) settle(c *contract) {
 		c.created = s.calendar.now // a file that has not been applied yet
 	}
 	if spec.ParentName != "" {
-		parent := s.contracts[spec.ParentName]
-		if parent == nil || parent.progress == underway || parent.broken {
-			c.broken = true
+		if c.parent == nil || c.parent.progress == underway || c.parent.broken {
+			c.broken, c.parent = true, nil
 			s.bound(c)
 			return
 		}
-		c.inherit(parent)
+		c.inherit(c.parent)
 	}
 	s.authorize(c)
 	s.bound(c)
@@ -142,7 +144,7 @@ func (s *contractCompiler) settle(c *contract) {
 }
 
 func (c *contract) inherit(parent *contract) {
-	c.parent, c.depth = parent, parent.depth+1
+	c.depth = parent.depth + 1
 	c.controller = parent.controller
 	c.authority, c.activity, c.location = parent.authority, parent.activity, parent.location
 	c.until = parent.until

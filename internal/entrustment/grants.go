@@ -207,9 +207,8 @@ func (s *Snapshot) mayOverflow(b *binding) bool {
 	grants, bytes := 0, 0
 	count := func(stores []*store) {
 		for _, st := range stores {
-			n := st.intended.count()
-			grants += n
-			bytes += n * (grantOverhead + 2*maxName + (entryOverhead+2*maxName+1)*(1+2*len(st.obj.Spec.Credentials)))
+			grants += st.breadth
+			bytes += st.breadth * (grantOverhead + 2*maxName + (entryOverhead+2*maxName+1)*(1+2*len(st.obj.Spec.Credentials)))
 		}
 	}
 	count(b.party.stores)

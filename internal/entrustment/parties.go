@@ -78,50 +78,49 @@ func (s *Snapshot) party(name string) *party {
 	return p
 }
 
-func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor) {
-	for _, obj := range objects {
-		if obj == nil {
+// addParties makes the nodes of the DataProcessors and binds their namespaces.
+func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[string]types.UID) {
+	nodes := make([]party, len(objects))
+	for i, obj := range objects {
+		if obj == nil || s.parties[obj.Name] != nil {
 			continue
 		}
-		if p := s.party(obj.Name); p.obj == nil {
-			p.obj = obj
-		}
-	}
-}
-
-// bindNamespaces settles which namespace belongs to whom. One that is claimed twice, even by the same party, belongs to
-// nobody, and neither does one that was deleted and made anew by somebody else under the same name.
-func (s *Snapshot) bindNamespaces(objects []*v1alpha1.DataProcessor, existing map[string]types.UID) {
-	for _, obj := range objects {
-		if obj == nil || s.parties[obj.Name].obj != obj {
-			continue
-		}
+		p := &nodes[i]
+		p.name, p.obj = obj.Name, obj
+		s.parties[p.name] = p
 		if selection := obj.Spec.Selection; selection != nil {
 			if start, ok := s.calendar.start(selection.ValidUntil); ok {
 				s.clock.add(plusDays(start, 1))
 			}
 		}
-		p := s.parties[obj.Name]
-		for i := range obj.Spec.Namespaces {
-			spec := &obj.Spec.Namespaces[i]
-			b := &binding{namespace: spec.Name, party: p, obj: spec}
-			if uid, exists := existing[spec.Name]; exists {
-				pinned := pinnedUID(obj, spec.Name)
-				b.recreated = pinned != "" && pinned != uid
-			}
-			for _, name := range spec.Purposes {
-				if a := s.purposes[name]; a != nil && a.forest != nil {
-					b.assigned = append(b.assigned, a)
-				}
-			}
-			p.bindings = append(p.bindings, b)
-			if first := s.bindings[spec.Name]; first != nil {
-				first.contested, b.contested = true, true
-				first.rival, b.rival = p, first.party
-				continue
-			}
-			s.bindings[spec.Name] = b
+		s.bindNamespaces(p, existing)
+	}
+}
+
+// bindNamespaces settles which namespace belongs to whom. One that is claimed twice, even by the same party, belongs to
+// nobody, and neither does one that was deleted and made anew by somebody else under the same name.
+func (s *Snapshot) bindNamespaces(p *party, existing map[string]types.UID) {
+	nodes := make([]binding, len(p.obj.Spec.Namespaces))
+	p.bindings = make([]*binding, len(nodes))
+	for i := range nodes {
+		spec, b := &p.obj.Spec.Namespaces[i], &nodes[i]
+		b.namespace, b.party, b.obj = spec.Name, p, spec
+		if uid, exists := existing[spec.Name]; exists {
+			pinned := pinnedUID(p.obj, spec.Name)
+			b.recreated = pinned != "" && pinned != uid
 		}
+		for _, name := range spec.Purposes {
+			if a := s.purposes[name]; a != nil && a.forest != nil {
+				b.assigned = append(b.assigned, a)
+			}
+		}
+		p.bindings[i] = b
+		if first := s.bindings[spec.Name]; first != nil {
+			first.contested, b.contested = true, true
+			first.rival, b.rival = p, first.party
+			continue
+		}
+		s.bindings[spec.Name] = b
 	}
 }
 

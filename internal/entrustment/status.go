@@ -315,7 +315,7 @@ func (s *Snapshot) storeReady(c *conditions, st *store) {
 	case len(unknown) > 0:
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonPurposeNotFound,
 			"spec names %s, which %q has not published as a Purpose with an intact chain of parents", quoteList(unknown), spec.ControllerName)
-	case st.intended.count() == 0:
+	case st.breadth == 0:
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonNoEffectivePurpose,
 			"no purpose is left of spec.allowedPurposes after prohibitions, consent and data form, so nobody may use the store")
 	case isolated == nil || isolated.Status != metav1.ConditionTrue && isolated.Reason != string(v1alpha1.ReasonReporting):

@@ -21,6 +21,7 @@ type store struct {
 	contracts []*contract // that reach the store, all tests but those of the namespace and the purpose passed
 	demands   []demand    // what its pods have to carry
 	conflicts []*store    // other stores behind one of its ports
+	breadth   int         // number of intended purposes
 	rank      int32       // place among the stores of its data controller, by key
 }
 
@@ -41,6 +42,7 @@ func (s *Snapshot) addStores(objects []*v1alpha1.PersonalDataStore) {
 		st := &store{obj: obj, key: key, controller: s.party(obj.Spec.ControllerName)}
 		if st.forest = s.forests[obj.Spec.ControllerName]; st.forest != nil {
 			st.intended = s.intend(st.forest, &obj.Spec)
+			st.breadth = st.intended.count()
 		}
 		s.stores[key] = st
 	}
