@@ -9,26 +9,18 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 )
 
-const dateLayout = "2006-01-02"
+// day is a calendar day, counted from 1 January 1970. Adding to it adds days, however long each may be in some zone.
+type day int64
 
-// calendar turns instants into days and back, in the data controller's time zone.
-type calendar struct {
-	now   time.Time
-	today string // of now; dates compare as strings
-	zone  *time.Location
-}
+// none stands for a text that is no date: before every day that a date can name.
+const none day = -1 << 31
 
-func newCalendar(now time.Time, zone *time.Location) calendar {
-	if zone == nil {
-		zone = time.UTC
-	}
-	return calendar{now: now, today: now.In(zone).Format(dateLayout), zone: zone}
-}
+const dayLength = 24 * time.Hour
 
-// start is the first instant of a day. A text that is no date is not a day: false.
-func (c calendar) start(date v1alpha1.Date) (time.Time, bool) {
-	if len(date) != len(dateLayout) || date[4] != '-' || date[7] != '-' {
-		return time.Time{}, false
+// dayOf reads a date, YYYY-MM-DD. A text that is no date is no day.
+func dayOf(date v1alpha1.Date) day {
+	if len(date) != len("2006-01-02") || date[4] != '-' || date[7] != '-' {
+		return none
 	}
 	number := func(text string) int {
 		n := 0
@@ -40,67 +32,153 @@ func (c calendar) start(date v1alpha1.Date) (time.Time, bool) {
 		}
 		return n
 	}
-	year, month, day := number(date[:4]), number(date[5:7]), number(date[8:])
-	if year < 0 || month < 1 || month > 12 || day < 1 || day > 31 {
-		return time.Time{}, false
+	y, m, d := number(date[:4]), number(date[5:7]), number(date[8:])
+	if y < 0 || m < 1 || m > 12 || d < 1 || d > 31 {
+		return none
 	}
-	t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, c.zone)
-	// time.Date turns 30 February into 2 March; that text is no date.
-	return t, time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() == day
+	t := time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC)
+	if t.Day() != d { // 30 February
+		return none
+	}
+	return dayOfCivil(t)
+}
+
+// dayOfCivil is the day of an instant at midnight in UTC.
+func dayOfCivil(midnight time.Time) day { return day(midnight.Unix() / int64(dayLength/time.Second)) }
+
+func (d day) civil() time.Time { return time.Unix(int64(d)*int64(dayLength/time.Second), 0).UTC() }
+
+func (d day) String() string { return d.civil().Format("2006-01-02") }
+
+// calendar turns instants into days and back, in one time zone.
+type calendar struct {
+	now   time.Time
+	today day // of now
+	zone  *time.Location
+}
+
+func newCalendar(now time.Time, zone *time.Location) calendar {
+	if zone == nil {
+		zone = time.UTC
+	}
+	c := calendar{now: now, zone: zone}
+	c.today = c.day(now)
+	return c
+}
+
+// day on which an instant falls.
+func (c calendar) day(t time.Time) day {
+	y, m, d := t.In(c.zone).Date()
+	return dayOfCivil(time.Date(y, m, d, 0, 0, 0, 0, time.UTC))
+}
+
+// start is the first instant of a day. Where clocks are put forward at midnight that is not midnight, and where they are
+// put back over it, it is the first of two.
+func (c calendar) start(d day) time.Time {
+	midnight := d.civil()
+	if c.zone == time.UTC {
+		return midnight
+	}
+	y, m, date := midnight.Date()
+	t := time.Date(y, m, date, 0, 0, 0, 0, c.zone)
+	if c.day(t) < d { // there is no midnight: the day begins when the clocks change
+		_, change := t.ZoneBounds()
+		return change
+	}
+	if change, _ := t.ZoneBounds(); !change.IsZero() {
+		_, offset := change.Add(-1).Zone()
+		if first := midnight.Add(-time.Duration(offset) * time.Second); first.Before(change) && c.day(first) == d {
+			return first.In(c.zone)
+		}
+	}
+	return t
 }
 
 // write puts an instant into a message.
 func (c calendar) write(t time.Time) string { return t.In(c.zone).Format(time.RFC3339) }
 
-func (c calendar) date(t time.Time) v1alpha1.Date { return t.In(c.zone).Format(dateLayout) }
+const (
+	defaultReviewPeriodDays = 365
+	defaultDisposalDueDays  = 30
+	reviewSoonDays          = 30
+)
 
-// plusDays is the day so many calendar days after a date, at its first instant.
-func plusDays(t time.Time, days int32) time.Time {
-	if t.Location() == time.UTC { // where every day has 24 hours
-		return t.Add(time.Duration(days) * 24 * time.Hour)
+// reviewPeriod is the number of days between two reviews.
+func reviewPeriod(e *v1alpha1.Entrustment) day {
+	if e.Spec.Supervision == nil {
+		return defaultReviewPeriodDays
 	}
-	return t.AddDate(0, 0, int(days))
+	return day(ptr.Deref(e.Spec.Supervision.ReviewPeriodDays, defaultReviewPeriodDays))
 }
-
-const defaultReviewPeriodDays = 365
 
 // reviewDue is the day by which the next review is due: the last review, else notBefore, else the creation, plus the
 // period. Reviews dated in the future are not made yet.
-func (c calendar) reviewDue(e *v1alpha1.Entrustment) time.Time {
-	var base time.Time
-	period := int32(defaultReviewPeriodDays)
-	if supervision := e.Spec.Supervision; supervision != nil {
-		period = ptr.Deref(supervision.ReviewPeriodDays, defaultReviewPeriodDays)
-		if last := c.lastReview(supervision); last != nil {
-			base, _ = c.start(last.Date)
-			return plusDays(base, period)
-		}
+func (c calendar) reviewDue(e *v1alpha1.Entrustment) day {
+	if last := c.lastReview(e); last != nil {
+		return dayOf(last.Date) + reviewPeriod(e)
 	}
+	base := c.now
 	switch {
 	case e.Spec.NotBefore != nil:
 		base = e.Spec.NotBefore.Time
 	case !e.CreationTimestamp.IsZero():
 		base = e.CreationTimestamp.Time
-	default:
-		base = c.now
 	}
-	year, month, day := base.In(c.zone).Date()
-	return plusDays(time.Date(year, month, day, 0, 0, 0, 0, c.zone), period)
+	return c.day(base) + reviewPeriod(e)
 }
 
 // lastReview is the latest review that has been made; nil if there is none.
-func (c calendar) lastReview(s *v1alpha1.Supervision) *v1alpha1.Review {
+func (c calendar) lastReview(e *v1alpha1.Entrustment) *v1alpha1.Review {
+	if e.Spec.Supervision == nil {
+		return nil
+	}
 	var last *v1alpha1.Review
-	for i := range s.Reviews {
-		review := &s.Reviews[i]
-		if _, ok := c.start(review.Date); !ok || review.Date > c.today {
-			continue
-		}
-		if last == nil || review.Date >= last.Date {
-			last = review
+	latest := none
+	for i := range e.Spec.Supervision.Reviews {
+		review := &e.Spec.Supervision.Reviews[i]
+		if made := dayOf(review.Date); made != none && made <= c.today && made >= latest {
+			last, latest = review, made
 		}
 	}
 	return last
+}
+
+// lapse is the day from which an overdue review suspends an entrustment, if nothing is written to it until then: reviews
+// dated in the future count when their day comes, if that is in time.
+func (c calendar) lapse(e *v1alpha1.Entrustment) day {
+	lapse := c.reviewDue(e) + 1
+	if lapse <= c.today {
+		return lapse
+	}
+	for again := true; again; {
+		again = false
+		for i := range e.Spec.Supervision.Reviews {
+			made := dayOf(e.Spec.Supervision.Reviews[i].Date)
+			if made > c.today && made <= lapse && made+reviewPeriod(e)+1 > lapse {
+				lapse, again = made+reviewPeriod(e)+1, true
+			}
+		}
+	}
+	return lapse
+}
+
+// disposalDue is the day by which the data have to be returned or erased.
+func (c calendar) disposalDue(e *v1alpha1.Entrustment) day {
+	days := int32(defaultDisposalDueDays)
+	if e.Spec.Disposal != nil {
+		days = ptr.Deref(e.Spec.Disposal.DueDays, defaultDisposalDueDays)
+	}
+	return c.day(e.Spec.NotAfter.Time) + day(days)
+}
+
+// checkDue is the day by which equivalent measures have to be checked again, a year after the last check (APPI rule
+// 18); none: no check is recorded.
+func checkDue(t *v1alpha1.Transfer) day {
+	checked := dayOf(t.CheckedDate)
+	if checked == none {
+		return none
+	}
+	return dayOfCivil(checked.civil().AddDate(1, 0, 0))
 }
 
 // inForce is the one place that compares an instant with a term: from <= t < until. A nil bound is no bound.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"entrustment.dev/operator/api/v1alpha1"
 )
@@ -283,8 +282,8 @@ func (s *contractCompiler) overdue(e *v1alpha1.Entrustment) (now bool, from time
 	if e.Spec.Supervision == nil || e.Spec.Supervision.OverdueAction != v1alpha1.OverdueSuspend {
 		return false, time.Time{}
 	}
-	dayAfter := plusDays(s.calendar.reviewDue(e), 1)
-	return !s.calendar.now.Before(dayAfter), dayAfter
+	lapse := s.calendar.lapse(e)
+	return lapse <= s.calendar.today, s.calendar.start(lapse)
 }
 
 // locate asks whether the data are handled only where every tier permits it, and with a ground wherever that is not the
@@ -369,16 +368,17 @@ func (c *contract) names(key types.NamespacedName) bool {
 
 // covers says whether every category held is entrusted: named itself, or below a named one.
 func covers(entrusted, held []string) bool {
-	return firstUncovered(entrusted, held) == ""
+	_, uncovered := firstUncovered(entrusted, held)
+	return !uncovered
 }
 
-func firstUncovered(entrusted, held []string) string {
+func firstUncovered(entrusted, held []string) (category string, uncovered bool) {
 	for _, category := range held {
 		if !slices.ContainsFunc(entrusted, func(e string) bool { return within(category, e) }) {
-			return category
+			return category, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // within says whether a dotted category is another, or below it.
@@ -388,48 +388,21 @@ func within(category, above string) bool {
 
 // addRecords notes when the status of a contract changes for the records' sake: reviews that become due, or due soon,
 // or count from now on; disposal that becomes overdue; checks of a transfer that become overdue.
-func (b *boundaries) addRecords(cal calendar, e *v1alpha1.Entrustment) {
-	due := cal.reviewDue(e)
-	b.add(plusDays(due, -reviewSoonDays))
-	b.add(plusDays(due, 1))
+func (b *boundaries) addRecords(c calendar, e *v1alpha1.Entrustment) {
+	due := c.reviewDue(e)
+	b.add(c.start(due - reviewSoonDays))
+	b.add(c.start(due + 1))
 	if e.Spec.Supervision != nil {
 		for i := range e.Spec.Supervision.Reviews {
-			if date := e.Spec.Supervision.Reviews[i].Date; date > cal.today {
-				if start, ok := cal.start(date); ok {
-					b.add(start)
-				}
+			if made := dayOf(e.Spec.Supervision.Reviews[i].Date); made > c.today {
+				b.add(c.start(made))
 			}
 		}
 	}
-	b.add(plusDays(cal.disposalDue(e), 1))
+	b.add(c.start(c.disposalDue(e) + 1))
 	for i := range e.Spec.Transfers {
-		if check, ok := cal.checkDue(&e.Spec.Transfers[i]); ok {
-			b.add(plusDays(check, 1))
+		if t := &e.Spec.Transfers[i]; t.Basis == v1alpha1.TransferEquivalentMeasures {
+			b.add(c.start(checkDue(t) + 1))
 		}
 	}
-}
-
-const (
-	reviewSoonDays         = 30
-	defaultDisposalDueDays = 30
-)
-
-// disposalDue is the day by which the data have to be returned or erased.
-func (c calendar) disposalDue(e *v1alpha1.Entrustment) time.Time {
-	days := int32(defaultDisposalDueDays)
-	if e.Spec.Disposal != nil {
-		days = ptr.Deref(e.Spec.Disposal.DueDays, defaultDisposalDueDays)
-	}
-	year, month, day := e.Spec.NotAfter.In(c.zone).Date()
-	return plusDays(time.Date(year, month, day, 0, 0, 0, 0, c.zone), days)
-}
-
-// checkDue is the day by which equivalent measures have to be checked again, a year after the last check (APPI rule
-// 18); false: the basis needs no check, or none was made yet.
-func (c calendar) checkDue(t *v1alpha1.Transfer) (time.Time, bool) {
-	if t.Basis != v1alpha1.TransferEquivalentMeasures {
-		return time.Time{}, false
-	}
-	start, ok := c.start(t.CheckedDate)
-	return start.AddDate(1, 0, 0), ok
 }

@@ -225,8 +225,9 @@ func (d Decision) notInScope() string {
 		return fmt.Sprintf("%s does not entrust %q; it entrusts %s: declare one of these, or have %q add the purpose to spec.purposes",
 			whose, d.request.Purpose, quoteList(slices.Sorted(slices.Values(tier.obj.Spec.Purposes))), tier.entruster.name)
 	case v1alpha1.ReasonCategoryNotEntrusted:
+		category, _ := firstUncovered(tier.obj.Spec.DataCategories, d.store.obj.Spec.DataCategories)
 		return fmt.Sprintf("%s does not entrust the category %q that PersonalDataStore %q holds; have %q add it to spec.dataCategories, or offer a store without it",
-			whose, firstUncovered(tier.obj.Spec.DataCategories, d.store.obj.Spec.DataCategories), d.request.Store, tier.entruster.name)
+			whose, category, d.request.Store, tier.entruster.name)
 	default:
 		return fmt.Sprintf("%s does not entrust PersonalDataStore %q; have %q add it to spec.stores", whose, d.request.Store, tier.entruster.name)
 	}
@@ -294,7 +295,7 @@ func (s *Snapshot) describe(f *fault) string {
 		}
 		return fmt.Sprintf("Entrustment %q ended at %s; a renewal sets a later spec.notAfter", name, s.calendar.write(spec.NotAfter.Time))
 	case v1alpha1.ReasonReviewOverdue:
-		return fmt.Sprintf("a review of Entrustment %q was due on %s; record it in spec.supervision.reviews", name, s.calendar.date(s.calendar.reviewDue(f.tier.obj)))
+		return fmt.Sprintf("a review of Entrustment %q was due on %s; record it in spec.supervision.reviews", name, s.calendar.reviewDue(f.tier.obj))
 	case v1alpha1.ReasonTerritoryNotAllowed:
 		return fmt.Sprintf("DataProcessor %q handles data in %s, which Entrustment %q or one above it does not permit; have %s added to spec.territories, or limit handlingCountries",
 			f.party.name, f.detail, name, f.detail)

@@ -89,9 +89,7 @@ func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[st
 		p.name, p.obj = obj.Name, obj
 		s.parties[p.name] = p
 		if selection := obj.Spec.Selection; selection != nil {
-			if start, ok := s.calendar.start(selection.ValidUntil); ok {
-				s.clock.add(plusDays(start, 1))
-			}
+			s.clock.add(s.calendar.start(dayOf(selection.ValidUntil) + 1))
 		}
 		s.bindNamespaces(p, existing)
 	}

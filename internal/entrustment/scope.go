@@ -57,7 +57,7 @@ func (s *Snapshot) storeOutOfScope(c *contract) (v1alpha1.Reason, string) {
 			return v1alpha1.ReasonRecipientNotAllowed,
 				fmt.Sprintf("PersonalDataStore %q is not open to recipients of class %s (spec.allowedRecipients)", key, c.recipient())
 		}
-		if category := firstUncovered(c.obj.Spec.DataCategories, st.obj.Spec.DataCategories); category != "" {
+		if category, uncovered := firstUncovered(c.obj.Spec.DataCategories, st.obj.Spec.DataCategories); uncovered {
 			return v1alpha1.ReasonCategoryNotEntrusted,
 				fmt.Sprintf("PersonalDataStore %q holds %q, which spec.dataCategories does not include", key, category)
 		}
@@ -83,7 +83,7 @@ func (s *Snapshot) exceedsParent(c *contract) string {
 	}
 	for tier := c.parent; tier != nil; tier = tier.parent {
 		above := &tier.obj.Spec
-		if category := firstUncovered(above.DataCategories, spec.DataCategories); category != "" {
+		if category, uncovered := firstUncovered(above.DataCategories, spec.DataCategories); uncovered {
 			return fmt.Sprintf("category %q exceeds Entrustment %q", category, tier.name())
 		}
 		if above.NotAfter.Before(&spec.NotAfter) {

@@ -167,7 +167,7 @@ func (s *Snapshot) ProcessorStatus(name string) (v1alpha1.DataProcessorStatus, b
 			status.EntrustmentCount++
 		}
 		if c.obj.DeletionTimestamp == nil {
-			if due := s.calendar.date(s.calendar.reviewDue(c.obj)); status.NextReviewDate == "" || due < status.NextReviewDate {
+			if due := s.calendar.reviewDue(c.obj).String(); status.NextReviewDate == "" || due < status.NextReviewDate {
 				status.NextReviewDate = due
 			}
 		}
@@ -259,7 +259,7 @@ func (s *Snapshot) selectionCurrent(c *conditions, p *party) {
 	case selection == nil:
 		c.isFalse(v1alpha1.ConditionSelectionCurrent, v1alpha1.ReasonSelectionMissing,
 			"handling is entrusted to it, but no assessment is recorded; record one in spec.selection")
-	case selection.ValidUntil != "" && selection.ValidUntil < s.calendar.today:
+	case selection.ValidUntil != "" && dayOf(selection.ValidUntil) < s.calendar.today:
 		c.isFalse(v1alpha1.ConditionSelectionCurrent, v1alpha1.ReasonSelectionExpired,
 			"the assessment was to be repeated by %s; assess again and record it in spec.selection", selection.ValidUntil)
 	default:

@@ -17,8 +17,8 @@ func (s *Snapshot) EntrustmentStatus(name string) (v1alpha1.EntrustmentStatus, b
 	}
 	status := v1alpha1.EntrustmentStatus{
 		ObservedGeneration: c.obj.Generation,
-		NextReviewDate:     s.calendar.date(s.calendar.reviewDue(c.obj)),
-		DisposalDueDate:    s.calendar.date(s.calendar.disposalDue(c.obj)),
+		NextReviewDate:     s.calendar.reviewDue(c.obj).String(),
+		DisposalDueDate:    s.calendar.disposalDue(c.obj).String(),
 	}
 	if !c.broken {
 		status.Depth = c.depth
@@ -144,7 +144,7 @@ func (s *Snapshot) transferBasisPresent(say *conditions, c *contract) {
 		if t.Basis != v1alpha1.TransferEquivalentMeasures {
 			continue
 		}
-		if due, checked := s.calendar.checkDue(t); !checked || s.calendar.date(due) < s.calendar.today {
+		if checkDue(t) < s.calendar.today {
 			say.isTrue(kind, v1alpha1.ReasonCheckOverdue,
 				"the measures relied on for %s are to be checked every year; check them and record transfers[].checkedDate", t.Country)
 			return
@@ -194,18 +194,13 @@ func contractComplete(say *conditions, c *contract) {
 
 func (s *Snapshot) supervisionCurrent(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionSupervisionCurrent
-	dueStart := s.calendar.reviewDue(c.obj)
-	due := s.calendar.date(dueStart)
-	var last *v1alpha1.Review
-	if c.obj.Spec.Supervision != nil {
-		last = s.calendar.lastReview(c.obj.Spec.Supervision)
-	}
-	switch {
+	due := s.calendar.reviewDue(c.obj)
+	switch last := s.calendar.lastReview(c.obj); {
 	case due < s.calendar.today:
 		say.isFalse(kind, v1alpha1.ReasonReviewOverdue, "a review was due on %s; review %q and record it in spec.supervision.reviews", due, c.entrustee.name)
 	case last != nil && last.Result == v1alpha1.ReviewUnsatisfactory:
 		say.isFalse(kind, v1alpha1.ReasonLastReviewUnsatisfactory, "the review of %s was unsatisfactory", last.Date)
-	case s.calendar.date(plusDays(dueStart, -reviewSoonDays)) <= s.calendar.today:
+	case due-reviewSoonDays <= s.calendar.today:
 		say.isTrue(kind, v1alpha1.ReasonReviewDueSoon, "a review is due on %s", due)
 	default:
 		say.isTrue(kind, v1alpha1.ReasonReviewCurrent, "the next review is due on %s", due)
@@ -216,7 +211,7 @@ func (s *Snapshot) disposed(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionDisposed
 	disposal := c.obj.Spec.Disposal
 	_, ended := inForce(s.calendar.now, nil, &c.obj.Spec.NotAfter)
-	due := s.calendar.date(s.calendar.disposalDue(c.obj))
+	due := s.calendar.disposalDue(c.obj)
 	switch {
 	case disposal != nil && disposal.CompletedDate != "":
 		say.isTrue(kind, v1alpha1.ReasonCompleted, "done on %s", disposal.CompletedDate)

@@ -1,6 +1,7 @@
 package entrustment_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -23,13 +24,26 @@ func found(conditions []metav1.Condition, kind string) string {
 	return "absent"
 }
 
+var publishedPolicy = sync.OnceValues(func() (entrustment.Inputs, error) { return cases.Policy(casesDir) })
+
+// published is a copy of the published policy, to be changed.
 func published(t *testing.T) *entrustment.Inputs {
 	t.Helper()
-	in, err := cases.Policy(casesDir)
+	in, err := publishedPolicy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &in
+	return &entrustment.Inputs{
+		Purposes: copies(in.Purposes), Processors: copies(in.Processors), Entrustments: copies(in.Entrustments), Stores: copies(in.Stores),
+	}
+}
+
+func copies[T interface{ DeepCopy() T }](list []T) []T {
+	out := make([]T, len(list))
+	for i, item := range list {
+		out[i] = item.DeepCopy()
+	}
+	return out
 }
 
 func entrustmentNamed(in *entrustment.Inputs, name string) *v1alpha1.Entrustment {
