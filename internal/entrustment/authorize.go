@@ -104,6 +104,9 @@ func (s *Snapshot) AuthorizePod(namespace, purpose, entrustment string) Decision
 	}
 	nearest := general
 	nearest.reason = v1alpha1.ReasonNoEntrustment // of a party that has no store
+	if general.contract != nil {
+		nearest.reason = v1alpha1.ReasonStoreNotFound // of a contract that names none that exists
+	}
 	for _, st := range s.candidates(general.binding, general.contract) {
 		d := general
 		d.request.Store, d.store = st.key, st

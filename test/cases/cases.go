@@ -6,6 +6,7 @@ package cases
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -261,12 +262,13 @@ func (d documents) inputs() (entrustment.Inputs, error) {
 }
 
 func decoded[T any](list []*T, doc map[string]any) ([]*T, error) {
-	data, err := yaml.Marshal(doc)
+	data, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
-	obj := new(T)
-	if err := yaml.UnmarshalStrict(data, obj); err != nil {
+	obj, strict := new(T), json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(obj); err != nil {
 		return nil, err
 	}
 	return append(list, obj), nil
