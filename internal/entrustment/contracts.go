@@ -63,7 +63,10 @@ func (c *contract) recipient() v1alpha1.Recipient {
 
 // chain is the contracts from the root to this one, which is not broken.
 func (c *contract) chain() []*contract {
-	chain := make([]*contract, 0, c.depth+1)
+	return c.appendChain(make([]*contract, 0, c.depth+1))
+}
+
+func (c *contract) appendChain(chain []*contract) []*contract {
 	for t := c; t != nil; t = t.parent {
 		chain = append(chain, t)
 	}
@@ -107,13 +110,14 @@ func (s *Snapshot) addContracts(objects []*v1alpha1.Entrustment) {
 // contractCompiler settles contracts one after the other.
 type contractCompiler struct {
 	*Snapshot
-	sets arena
+	sets  arena
+	above []*contract // scratch
 }
 
 func (s *contractCompiler) settle(c *contract) {
 	spec := &c.obj.Spec
 	c.entruster, c.entrustee = s.party(spec.EntrusterName), s.party(spec.EntrusteeName)
-	c.entruster.given = append(c.entruster.given, c)
+	c.entruster.entrusts = true
 	c.entrustee.received = append(c.entrustee.received, c)
 	c.created = c.obj.CreationTimestamp.Time
 	if c.created.IsZero() {
@@ -172,7 +176,8 @@ func (s *contractCompiler) authorize(c *contract) {
 	if c.parent == nil {
 		return
 	}
-	for _, by := range c.parent.chain() {
+	s.above = c.parent.appendChain(s.above[:0])
+	for _, by := range s.above {
 		if c.authority = s.permission(by, c); c.authority != nil {
 			return
 		}

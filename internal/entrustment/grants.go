@@ -62,12 +62,12 @@ func (s *Snapshot) StoreGrants(key types.NamespacedName) []Grant {
 		slices.Sort(grant.Purposes)
 		grants = append(grants, grant)
 	}
-	for _, b := range st.controller.bindings {
-		add(b, nil)
+	for i := range st.controller.bindings {
+		add(&st.controller.bindings[i], nil)
 	}
 	for _, c := range st.contracts {
-		for _, b := range c.entrustee.bindings {
-			add(b, c)
+		for i := range c.entrustee.bindings {
+			add(&c.entrustee.bindings[i], c)
 		}
 	}
 	slices.SortFunc(grants, func(a, b Grant) int {

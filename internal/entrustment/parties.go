@@ -11,10 +11,10 @@ type party struct {
 	name string
 	obj  *v1alpha1.DataProcessor // nil: nothing with that name exists
 
-	bindings []*binding
+	bindings []binding
 	stores   []*store    // of which it is the data controller
 	received []*contract // in which it is the entrustee
-	given    []*contract // in which it is the entruster
+	entrusts bool        // it is the entruster of some
 }
 
 func (p *party) missing() bool   { return p.obj == nil }
@@ -98,10 +98,9 @@ func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[st
 // bindNamespaces settles which namespace belongs to whom. One that is claimed twice, even by the same party, belongs to
 // nobody, and neither does one that was deleted and made anew by somebody else under the same name.
 func (s *Snapshot) bindNamespaces(p *party, existing map[string]types.UID) {
-	nodes := make([]binding, len(p.obj.Spec.Namespaces))
-	p.bindings = make([]*binding, len(nodes))
-	for i := range nodes {
-		spec, b := &p.obj.Spec.Namespaces[i], &nodes[i]
+	p.bindings = make([]binding, len(p.obj.Spec.Namespaces))
+	for i := range p.bindings {
+		spec, b := &p.obj.Spec.Namespaces[i], &p.bindings[i]
 		b.namespace, b.party, b.obj = spec.Name, p, spec
 		if uid, exists := existing[spec.Name]; exists {
 			pinned := pinnedUID(p.obj, spec.Name)
@@ -112,7 +111,6 @@ func (s *Snapshot) bindNamespaces(p *party, existing map[string]types.UID) {
 				b.assigned = append(b.assigned, a)
 			}
 		}
-		p.bindings[i] = b
 		if first := s.bindings[spec.Name]; first != nil {
 			first.contested, b.contested = true, true
 			first.rival, b.rival = p, first.party

@@ -188,7 +188,7 @@ func (p *party) roles() []v1alpha1.Role {
 	}
 	isChild := func(c *contract) bool { return c.obj.Spec.ParentName != "" }
 	is(v1alpha1.RoleController, len(p.stores) > 0)
-	is(v1alpha1.RoleEntruster, len(p.given) > 0)
+	is(v1alpha1.RoleEntruster, p.entrusts)
 	is(v1alpha1.RoleEntrustee, slices.ContainsFunc(p.received, func(c *contract) bool { return !isChild(c) }))
 	is(v1alpha1.RoleSubEntrustee, slices.ContainsFunc(p.received, isChild))
 	return roles
@@ -198,7 +198,8 @@ func (p *party) roles() []v1alpha1.Role {
 // inherit the binding.
 func (s *Snapshot) pins(p *party) []v1alpha1.ObservedNamespace {
 	var pins []v1alpha1.ObservedNamespace
-	for _, b := range p.bindings {
+	for i := range p.bindings {
+		b := &p.bindings[i]
 		uid := pinnedUID(p.obj, b.namespace)
 		if uid == "" {
 			uid = s.namespaces[b.namespace]
@@ -214,8 +215,10 @@ func (s *Snapshot) pins(p *party) []v1alpha1.ObservedNamespace {
 func (s *Snapshot) processorReady(c *conditions, p *party) {
 	spec := &p.obj.Spec
 	first := func(test func(*binding) bool) *binding {
-		if i := slices.IndexFunc(p.bindings, test); i >= 0 {
-			return p.bindings[i]
+		for i := range p.bindings {
+			if test(&p.bindings[i]) {
+				return &p.bindings[i]
+			}
 		}
 		return nil
 	}
