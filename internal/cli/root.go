@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/clock"
+)
+
+// The exit codes, which scripts rely on.
+const (
+	exitAllowed = 0 // or: the question was answered, whatever it was
+	exitDenied  = 1
+	exitWrong   = 2 // the call, the files or the cluster: there is no answer
+)
+
+// errDenied ends a command whose answer, already printed, is no.
+var errDenied = errors.New("denied")
+
+// Run executes the command line and returns the exit code: 0 allowed, 1 denied, 2 anything wrong. Answers go to
+// streams.Out; what is wrong goes to streams.ErrOut, a line each.
+func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams, clock clock.PassiveClock, version string) int {
+	root := newRoot(streams, clock, version)
+	root.SetArgs(args)
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return exitAllowed
+	case errors.Is(err, errDenied):
+		return exitDenied
+	default:
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintln(streams.ErrOut, "error:", line)
+		}
+		return exitWrong
+	}
+}
+
+func newRoot(streams genericiooptions.IOStreams, clock clock.PassiveClock, version string) *cobra.Command {
+	root := &cobra.Command{
+		Use:         "kubectl-entrust",
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl entrust"},
+		Short:       "Ask who may use which personal data, for which purpose, under which contract",
+		Long: `Ask who may use which personal data, for which purpose, under which contract.
+
+The questions are answered for a cluster, which kubectl's own flags select, or with -f for files that need no cluster.
+
+Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or the cluster.`,
+		SilenceErrors:      true,
+		SilenceUsage:       true,
+		DisableSuggestions: true, // they take several lines
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+
+	kube := genericclioptions.NewConfigFlags(true)
+	kube.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().Lookup("namespace").Usage = "Namespace of the workload"
+
+	root.AddCommand(
+		newCan(source{kube: kube, streams: streams, clock: clock}),
+		newMatrix(source{kube: kube, streams: streams, clock: clock}),
+		&cobra.Command{
+			Use:   "version",
+			Short: "Print the version",
+			Args:  cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error {
+				_, err := fmt.Fprintln(streams.Out, version)
+				return err
+			},
+		},
+	)
+	return root
+}

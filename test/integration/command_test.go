@@ -1,0 +1,105 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/cli"
+)
+
+var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
+	const policy = "../../config/samples/policy"
+	const at = "2026-12-01T12:00:00+09:00" // after the objects are created here, whenever that is
+
+	BeforeAll(func(ctx context.Context) {
+		files, err := filepath.Glob(policy + "/*.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		for _, object := range objectsOf(files...) {
+			switch {
+			case object.GroupVersionKind().Group == v1alpha1.Group:
+				Expect(k8s.Create(ctx, object)).To(Succeed())
+				DeferCleanup(k8s.Delete, object)
+			case object.GetKind() == "Namespace": // which nothing here could delete again
+				Expect(client.IgnoreAlreadyExists(k8s.Create(ctx, object))).To(Succeed())
+			}
+		}
+	})
+
+	It("grants what the same files grant", func(ctx context.Context) {
+		fromFiles, wrong, code := entrust(ctx, nil, "matrix", "-f", policy, "--at", at)
+		Expect(code).To(BeZero(), wrong)
+		fromCluster, wrong, code := entrust(ctx, controlPlane.KubeConfig, "matrix", "--at", at)
+		Expect(code).To(BeZero(), wrong)
+		Expect(fromCluster).To(Equal(fromFiles))
+	})
+
+	It("takes the namespace from the flags, or from the kubeconfig", func(ctx context.Context) {
+		question := []string{"can", "--purpose", "billing", "--store", "data-billing/billing-ledger", "--at", at}
+		out, wrong, code := entrust(ctx, controlPlane.KubeConfig, append(question, "-n", "core-services")...)
+		Expect(code).To(BeZero(), wrong)
+		Expect(out).To(HavePrefix("yes\n"))
+
+		out, wrong, code = entrust(ctx, controlPlane.KubeConfig, question...)
+		Expect(code).To(Equal(1), wrong)
+		Expect(out).To(And(HavePrefix("no\n"), ContainSubstring("NamespaceNotBound"), ContainSubstring(`"default"`)))
+	})
+
+	It("has no answer where it may not read everything", func(ctx context.Context) {
+		nobody, err := controlPlane.AddUser(envtest.User{Name: "nobody"}, nil)
+		Expect(err).NotTo(HaveOccurred())
+		kubeconfig, err := nobody.KubeConfig()
+		Expect(err).NotTo(HaveOccurred())
+
+		out, wrong, code := entrust(ctx, kubeconfig, "matrix")
+		Expect(code).To(Equal(2))
+		Expect(out).To(BeEmpty())
+		Expect(wrong).To(And(HavePrefix("error: read the cluster"), ContainSubstring("forbidden"), ContainSubstring(`"nobody"`)))
+	})
+})
+
+// entrust runs the command with a kubeconfig.
+func entrust(ctx context.Context, kubeconfig []byte, args ...string) (out, wrong string, code int) {
+	GinkgoHelper()
+	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+	Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
+	var stdout, stderr bytes.Buffer
+	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &stdout, ErrOut: &stderr}
+	code = cli.Run(ctx, append(args, "--kubeconfig", path), streams, clock.RealClock{}, "test")
+	return stdout.String(), stderr.String(), code
+}
+
+// objectsOf reads the objects of files, those that mean nothing to this project included.
+func objectsOf(files ...string) []*unstructured.Unstructured {
+	GinkgoHelper()
+	var objects []*unstructured.Unstructured
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		Expect(err).NotTo(HaveOccurred())
+		for decoder := yaml.NewYAMLToJSONDecoder(bytes.NewReader(text)); ; {
+			object := &unstructured.Unstructured{}
+			err := decoder.Decode(object)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			Expect(err).NotTo(HaveOccurred(), name)
+			objects = append(objects, object)
+		}
+	}
+	Expect(objects).NotTo(BeEmpty())
+	return objects
+}
