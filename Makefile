@@ -1,0 +1,129 @@
+# entrustment-operator. Nothing but Go, make and git is needed: every other tool is a pinned Go module.
+# Run `make` for the list of targets.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS   += --no-print-directory
+
+# One way of compiling for operator, tests and control plane, so that they share what is compiled.
+export CGO_ENABLED := 0
+
+FUZZTIME  ?= 20s
+BENCHTIME ?= 1s
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
+
+# Built once and kept until their version changes; `go tool` would read the whole module graph at every call.
+TOOLS          ?= $(CURDIR)/bin/tools
+CONTROLLER_GEN := $(TOOLS)/controller-gen
+GOLANGCI_LINT  := $(TOOLS)/golangci-lint
+KUSTOMIZE      := $(TOOLS)/kustomize
+
+# Where Go code is: code that asks for rights by markers, and tests, benchmarks and fuzz targets.
+CODE = $(wildcard api cmd controllers internal test)
+
+# A real control plane: found, downloaded or built. Expanded when a recipe runs, never when make starts.
+WITH_ASSETS = assets=$$(hack/controlplane/assets.sh) && export KUBEBUILDER_ASSETS=$$assets &&
+
+say = printf '\n== %s\n' "$(1)"
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this page
+	@printf 'Usage: make TARGET\n'
+	@awk -F ':.*## ' ' \
+	  /^##@ /        { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: bin/local build ## Show the operator at work on a published policy, in a cluster of its own
+	@$(WITH_ASSETS) bin/local run -- hack/demo.sh
+
+.PHONY: test
+test: ## Run every test, unit and against a real API server
+	@$(call say,Control plane)
+	@$(WITH_ASSETS) $(call say,Tests) && go test ./...
+
+##@ A cluster to try things in
+
+.PHONY: up
+up: bin/local build ## Start a local cluster with the operator; kubeconfig in .local/kubeconfig
+	@$(WITH_ASSETS) bin/local up
+
+.PHONY: down
+down: bin/local ## Stop it and remove all it left
+	@bin/local down
+
+##@ Develop
+
+.PHONY: build
+build: ## Build the operator and the kubectl plugin into bin/
+	@mkdir -p bin
+	@echo 'Building the operator and the kubectl plugin'
+	@go build -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Write deepcopy and apply configurations from api/
+	$(CONTROLLER_GEN) object applyconfiguration paths=./api/...
+
+.PHONY: manifests
+manifests: $(CONTROLLER_GEN) ## Write CRDs and the operator's role from their markers into config/
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=entrustment-operator $(CODE:%=paths=./%/...) output:rbac:dir=config/rbac
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format Go code and sort its imports
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters, import directions included
+	$(GOLANGCI_LINT) run
+
+##@ Check
+
+.PHONY: test-long
+test-long: ## Run every test with the race detector, more random worlds, and each fuzz target for FUZZTIME
+	@$(call say,Control plane)
+	@$(WITH_ASSETS) $(call say,Tests $(RACE)) && ENTRUSTMENT_LONG=1 CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -count=1 -timeout=30m ./...
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(CODE) | \
+	  while IFS=: read -r file name; do \
+	    $(call say,$${name#func } for $(FUZZTIME)); \
+	    go test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+	  done
+
+# The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.
+RACE = $(if $(shell command -v "$$(CGO_ENABLED=1 go env CC)"),-race)
+
+.PHONY: measure
+measure: ## Run the benchmarks
+	@grep -rl --include='*_test.go' '^func Benchmark' $(CODE) | xargs -n1 dirname | sort -u | \
+	  while read -r package; do \
+	    $(call say,$$package); \
+	    go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) "./$$package" || exit 1; \
+	  done
+
+.PHONY: verify
+verify: $(CONTROLLER_GEN) $(GOLANGCI_LINT) $(KUSTOMIZE) ## Check that generated files are current, and format, vet, lint and modules
+	@GOLANGCI_LINT=$(GOLANGCI_LINT) KUSTOMIZE=$(KUSTOMIZE) TOOLS=$(TOOLS) hack/verify.sh
+
+##@ Tidy up
+
+.PHONY: clean
+clean: ## Stop the local cluster and remove everything built here
+	@[[ ! -d .local ]] || $(MAKE) down
+	rm -rf bin dist coverage
+
+# ---- What the targets above need ----------------------------------------------------------------------------------
+
+# One rule for all tools: a tool is as old as the module file that pins it.
+$(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
+	@echo "Building $* (once)"
+	@mkdir -p $(TOOLS)
+	@cd hack/tools && go build -o $@ "$$(go list -f '{{.ImportPath}}' tool | grep -E '/$*(/v[0-9]+)?$$')"
+	@touch $@
+
+.PHONY: bin/local
+bin/local:
+	@go build -o $@ ./hack/local

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// manifests reads the objects of directories, in the order of the file names. What kustomize needs beside them is
+// left out.
+func manifests(dirs ...string) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("%s holds no manifests; run this at the top of the repository", dir)
+		}
+		for _, file := range files {
+			if filepath.Base(file) == "kustomization.yaml" {
+				continue
+			}
+			some, err := decode(file)
+			if err != nil {
+				return nil, fmt.Errorf("read %s: %w", file, err)
+			}
+			objects = append(objects, some...)
+		}
+	}
+	return objects, nil
+}
+
+func decode(file string) (objects []*unstructured.Unstructured, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := documents.Decode(&object.Object); errors.Is(err, io.EOF) {
+			return objects, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if len(object.Object) > 0 { // a document of comments alone is none
+			objects = append(objects, object)
+		}
+	}
+}
+
+// callDirectly makes a webhook configuration call the operator where it runs: without a node there is no Service to
+// go through. Other objects are left as they are.
+func callDirectly(object *unstructured.Unstructured, address string) error {
+	webhooks, found, err := unstructured.NestedSlice(object.Object, "webhooks")
+	if err != nil || !found {
+		return err
+	}
+	for _, each := range webhooks {
+		webhook, ok := each.(map[string]any)
+		if !ok {
+			return fmt.Errorf("a webhook of %s is not an object", object.GetName())
+		}
+		path, found, err := unstructured.NestedString(webhook, "clientConfig", "service", "path")
+		if err != nil || !found {
+			return fmt.Errorf("a webhook of %s has no service with a path: %w", object.GetName(), err)
+		}
+		webhook["clientConfig"] = map[string]any{"url": "https://" + address + path}
+	}
+	return unstructured.SetNestedSlice(object.Object, webhooks, "webhooks")
+}
