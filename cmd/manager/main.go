@@ -1,0 +1,71 @@
+// Command manager is the operator.
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+	_ "time/tzdata" // --time-zone works where the system has none
+
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"entrustment.dev/operator/controllers"
+)
+
+// version is set when a release is built.
+var version = "v0.0.0-dev"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	options := controllers.Options{Clock: clock.RealClock{}}
+	flag.StringVar(&options.WebhookBindAddress, "webhook-bind-address", ":9443", "host:port at which the webhook listens")
+	flag.StringVar(&options.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "host:port of /healthz and /readyz")
+	flag.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "host:port of /metrics; 0 turns it off")
+	flag.BoolVar(&options.LeaderElection, "leader-elect", false, "let one of several replicas write")
+	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "namespace of the leader's lease")
+	zone := flag.String("time-zone", "UTC", "IANA time zone of calendar dates, such as Asia/Tokyo")
+	showVersion := flag.Bool("version", false, "print the version and exit")
+	logging := zap.Options{}
+	logging.BindFlags(flag.CommandLine)
+	flag.Parse()
+
+	if *showVersion {
+		fmt.Println(version)
+		return nil
+	}
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see --help", flag.Arg(0))
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+
+	location, err := time.LoadLocation(*zone)
+	if err != nil {
+		return fmt.Errorf("--time-zone must be an IANA name such as Asia/Tokyo: %w", err)
+	}
+	options.Location = location
+
+	cluster, err := config.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding a cluster; set --kubeconfig: %w", err)
+	}
+	mgr, err := controllers.NewManager(cluster, options)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Start(ctrl.SetupSignalHandler()); err != nil {
+		return errors.Join(errors.New("the operator stopped"), err)
+	}
+	return nil
+}

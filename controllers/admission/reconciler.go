@@ -1,0 +1,110 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/controllers/snapshot"
+	"entrustment.dev/operator/internal/apply"
+	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/render"
+)
+
+// workers write the objects of different namespaces at once.
+const workers = 4
+
+// Reconciler keeps the PersonalDataAccess of a namespace.
+type Reconciler struct {
+	Publisher *snapshot.Publisher
+	Cache     client.Reader
+	Writer    apply.Writer
+}
+
+// +kubebuilder:rbac:groups=entrustment.dev,resources=personaldataaccesses,verbs=get;list;watch;create;update;patch;delete
+
+// SetupWithManager follows the snapshot, watches the objects for what others do to them, and waits for bound namespaces
+// that do not exist yet.
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	return builder.ControllerManagedBy(mgr).Named("admission").
+		Watches(&v1alpha1.PersonalDataAccess{}, handler.EnqueueRequestsFromMapFunc(
+			func(_ context.Context, access client.Object) []reconcile.Request {
+				return namespaces(access.GetNamespace())
+			})).
+		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+			DeleteFunc: func(event.DeleteEvent) bool { return false },
+		})).
+		WatchesRawSource(r.Publisher.Follow(changedNamespaces)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(r)
+}
+
+// changedNamespaces are those that were bound or unbound, and those whose grants changed.
+func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
+	if old == nil {
+		return namespaces(next.BoundNamespaces()...)
+	}
+	var requests []reconcile.Request
+	for _, namespace := range next.BoundNamespaces() {
+		if !next.SameNamespaceAccess(old, namespace) {
+			requests = append(requests, namespaces(namespace)...)
+		}
+	}
+	for _, namespace := range old.BoundNamespaces() {
+		if _, _, bound := next.Binding(namespace); !bound {
+			requests = append(requests, namespaces(namespace)...)
+		}
+	}
+	return requests
+}
+
+func namespaces(names ...string) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, name := range names {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+	}
+	return requests
+}
+
+// Reconcile shows a namespace what it may do; one that is bound to nobody is shown nothing.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	current, err := r.Publisher.Current()
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	access, bound := current.NamespaceAccess(req.Name)
+	if !bound {
+		return reconcile.Result{}, r.remove(ctx, req.Name)
+	}
+	_, err = r.Writer.Ensure(ctx, render.Access(req.Name, access))
+	if apply.Terminating(err) || apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil // there is no namespace to show it to; a new one wakes us
+	}
+	return reconcile.Result{}, err
+}
+
+// remove needs no label to tell whose the object is: nobody else has any business with this kind.
+func (r *Reconciler) remove(ctx context.Context, namespace string) error {
+	access := &v1alpha1.PersonalDataAccess{}
+	key := types.NamespacedName{Namespace: namespace, Name: v1alpha1.PersonalDataAccessName}
+	if err := r.Cache.Get(ctx, key, access); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("reading what the namespace was shown: %w", err)
+	}
+	return r.Writer.Delete(ctx, access)
+}

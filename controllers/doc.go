@@ -1,0 +1,11 @@
+// Package controllers puts the operator together: the manager with the least it needs to see, the one list of
+// reconcilers, and the webhook.
+//
+//	            ┌─▶ networkpolicy   a policy for each store
+//	snapshot ───┼─▶ admission       a PersonalDataAccess for each bound namespace
+//	   │        └─▶ status          conditions of the four kinds, and events
+//	   └──▶ webhook                 judges pods, warns at templates
+//	cabundle ──▶ lets the API server trust the webhook
+//
+// snapshot, webhook and cabundle run on every replica, the others on the leader.
+package controllers

@@ -1,0 +1,154 @@
+package controllers
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	controllerconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/apply"
+	"entrustment.dev/operator/internal/certs"
+)
+
+// leaseName is the name of the lease that the leader holds.
+const leaseName = "entrustment-operator"
+
+// The lease, and the events about it, are in the operator's own namespace.
+//
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=entrustment-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=entrustment-system,resources=leases,resourceNames=entrustment-operator,verbs=get;update
+// +kubebuilder:rbac:groups="",namespace=entrustment-system,resources=events,verbs=create;patch
+
+// NewManager returns the operator, ready to start.
+func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
+	host, port, err := bindAddress(o.WebhookBindAddress)
+	if err != nil {
+		return nil, err
+	}
+	serving, err := certs.SelfSigned(webhookHosts(host), time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("making the webhook's certificate: %w", err)
+	}
+	mgr, err := manager.New(config, manager.Options{
+		Scheme: newScheme(),
+		Cache:  cacheOptions(),
+		WebhookServer: webhook.NewServer(webhook.Options{Host: host, Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+			c.MinVersion = tls.VersionTLS12
+			c.GetCertificate = serving.GetCertificate
+		}}}),
+		HealthProbeBindAddress:        o.HealthProbeBindAddress,
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsBindAddress},
+		LeaderElection:                o.LeaderElection,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,                                                          // the process ends with the manager
+		Controller:                    controllerconfig.Controller{SkipNameValidation: ptr.To(true)}, // one list names them
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reaching the API server at %s (see --kubeconfig): %w", config.Host, err)
+	}
+	if err := installed(mgr.GetRESTMapper()); err != nil {
+		return nil, err
+	}
+	if err := metrics.Registry.Register(apply.Writes); err != nil && !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return mgr, setup(mgr, serving, o)
+}
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme,
+	} {
+		utilruntime.Must(add(scheme))
+	}
+	return scheme
+}
+
+// cacheOptions keep in memory what a reconciler watches, and nothing else: of NetworkPolicies the managed ones, and no pods
+// or Secrets at all.
+func cacheOptions() cache.Options {
+	return cache.Options{
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ReaderFailOnMissingInformer: true,
+		ByObject: map[client.Object]cache.ByObject{
+			&networkingv1.NetworkPolicy{}: {
+				Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
+			},
+		},
+	}
+}
+
+// installed makes sure that the kinds exist: without them, caches would wait in silence.
+func installed(mapper meta.RESTMapper) error {
+	for _, kind := range []string{"Purpose", "DataProcessor", "Entrustment", "PersonalDataStore", "PersonalDataAccess"} {
+		_, err := mapper.RESTMapping(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), v1alpha1.SchemeGroupVersion.Version)
+		if meta.IsNoMatchError(err) {
+			return fmt.Errorf("the cluster does not know kind %s of %s; install the definitions: kubectl apply --server-side -k config/crd", kind, v1alpha1.SchemeGroupVersion)
+		}
+		if err != nil {
+			return fmt.Errorf("looking up kind %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func bindAddress(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("--webhook-bind-address %q is not host:port: %w", address, err)
+	}
+	port, err = strconv.Atoi(text)
+	if err != nil || port < 1 || port > 65535 {
+		return "", 0, fmt.Errorf("--webhook-bind-address %q: the port must be a number from 1 to 65535", address)
+	}
+	return host, port, nil
+}
+
+// webhookHosts are the names by which the API server may call: the Service, and for an operator outside the cluster the
+// address it listens at.
+func webhookHosts(bind string) []string {
+	hosts := []string{"entrustment-webhook.entrustment-system.svc", "entrustment-webhook.entrustment-system.svc.cluster.local", "localhost", "127.0.0.1", "::1"}
+	if ip := net.ParseIP(bind); bind != "" && (ip == nil || !ip.IsUnspecified()) {
+		hosts = append(hosts, bind)
+	}
+	return hosts
+}
+
+// checks tell when the operator is ready.
+type checks []struct {
+	name  string
+	check healthz.Checker
+}
+
+func (c checks) add(mgr manager.Manager) error {
+	err := mgr.AddHealthzCheck("ping", healthz.Ping)
+	for _, ready := range c {
+		err = errors.Join(err, mgr.AddReadyzCheck(ready.name, ready.check))
+	}
+	return err
+}

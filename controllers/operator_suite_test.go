@@ -1,0 +1,275 @@
+package controllers_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/config/crd"
+	"entrustment.dev/operator/controllers"
+	"entrustment.dev/operator/test/controlplane"
+)
+
+func TestOperator(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	RunSpecs(t, "Operator")
+}
+
+// noon is when the policy's own examples are decided.
+var noon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.FixedZone("JST", 9*60*60))
+
+var (
+	admin    client.Client // bypasses RBAC, as the people who write policies do not
+	warned   = &warnings{}
+	now      = clocktesting.NewFakePassiveClock(noon)
+	operator *process
+)
+
+var _ = BeforeSuite(func(ctx context.Context) {
+	logf.SetLogger(GinkgoLogr)
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+
+	definitions, err := crd.All()
+	Expect(err).NotTo(HaveOccurred())
+	cluster, err := controlplane.Start(ctx, controlplane.Options{CRDs: definitions, Controllers: true})
+	Expect(err).NotTo(HaveOccurred(), "start a control plane; `make test` finds or builds one")
+	DeferCleanup(cluster.Stop)
+
+	config := cluster.Config()
+	config.QPS = -1
+	config.WarningHandler = warned
+	admin, err = client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+
+	port := freePort()
+	install(ctx, "../config/rbac", "")
+	install(ctx, "../config/webhook", fmt.Sprintf("https://127.0.0.1:%d", port))
+	install(ctx, "../config/samples/policy", "", "50-workloads.yaml")
+
+	// The operator is who it will be in a cluster: its ServiceAccount, with the role that ships.
+	account, err := cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
+	Expect(err).NotTo(HaveOccurred())
+	operator = &process{config: account, port: port, probes: freePort()}
+	operator.start()
+	DeferCleanup(func() { operator.stop() })
+})
+
+// install creates the objects of a directory. Webhooks call a URL if one is given: there is no node to run a Service.
+func install(ctx context.Context, dir, url string, except ...string) {
+	GinkgoHelper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(files).NotTo(BeEmpty())
+	for _, file := range files {
+		if name := filepath.Base(file); name == "kustomization.yaml" || strings.Contains(strings.Join(except, " "), name) {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		Expect(err).NotTo(HaveOccurred())
+		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+		for {
+			object := &unstructured.Unstructured{}
+			err := documents.Decode(&object.Object)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			Expect(err).NotTo(HaveOccurred(), file)
+			if len(object.Object) == 0 {
+				continue
+			}
+			if hooks, found, _ := unstructured.NestedSlice(object.Object, "webhooks"); found && url != "" {
+				for _, hook := range hooks {
+					path, _, _ := unstructured.NestedString(hook.(map[string]any), "clientConfig", "service", "path")
+					hook.(map[string]any)["clientConfig"] = map[string]any{"url": url + path}
+				}
+				Expect(unstructured.SetNestedSlice(object.Object, hooks, "webhooks")).To(Succeed())
+			}
+			Expect(admin.Create(ctx, object)).To(Succeed(), "%s: %s", file, object.GetName())
+		}
+	}
+}
+
+func freePort() int {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// process is the operator as it runs in a cluster, but for its clock, with its requests watched.
+type process struct {
+	config       *rest.Config
+	port, probes int
+
+	stop   func()
+	writes writes
+	gate   gate
+}
+
+func (p *process) start() {
+	GinkgoHelper()
+	config := rest.CopyConfig(p.config)
+	config.QPS = -1
+	config.Wrap(p.writes.count)
+	config.Wrap(p.gate.hold)
+	mgr, err := controllers.NewManager(config, controllers.Options{
+		Clock: now, Lookout: 100 * time.Millisecond,
+		WebhookBindAddress:     fmt.Sprintf("127.0.0.1:%d", p.port),
+		HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", p.probes),
+		MetricsBindAddress:     "0",
+	})
+	Expect(err).NotTo(HaveOccurred())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	p.stop = sync.OnceFunc(func() {
+		cancel()
+		Expect(<-ended).To(Succeed())
+	})
+}
+
+// ready is what the kubelet sees.
+func (p *process) ready() error {
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", p.probes)) //nolint:noctx // a probe has none
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(response.Body)
+		return fmt.Errorf("%s: %s", response.Status, text)
+	}
+	return nil
+}
+
+// writes counts what changes the cluster. Events are told, not kept.
+type writes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (w *writes) count(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
+			w.mu.Lock()
+			w.list = append(w.list, r.Method+" "+r.URL.Path)
+			w.mu.Unlock()
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+// since returns what was written after a number of writes.
+func (w *writes) since(n int) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.list[n:len(w.list):len(w.list)]
+}
+
+// gate holds back what the operator reads of one resource while it is shut.
+type gate struct{ shut atomic.Pointer[gateState] }
+
+type gateState struct {
+	resource string
+	opened   chan struct{}
+}
+
+func (g *gate) close(resource string) (open func()) {
+	state := &gateState{resource: resource, opened: make(chan struct{})}
+	g.shut.Store(state)
+	return sync.OnceFunc(func() { close(state.opened); g.shut.Store(nil) })
+}
+
+func (g *gate) hold(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if state := g.shut.Load(); state != nil && strings.HasSuffix(r.URL.Path, "/"+state.resource) {
+			select {
+			case <-state.opened:
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// warnings are what kubectl would print.
+type warnings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (w *warnings) HandleWarningHeader(code int, _, text string) {
+	if code != 299 || text == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, text)
+}
+
+// during returns the warnings that a call gave rise to.
+func (w *warnings) during(call func()) []string {
+	w.mu.Lock()
+	w.list = nil
+	w.mu.Unlock()
+	call()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.list
+}
+
+// reviews is how many reviews the webhook answered.
+func reviews(path string) int {
+	GinkgoHelper()
+	families, err := metrics.Registry.Gather()
+	Expect(err).NotTo(HaveOccurred())
+	total := 0
+	for _, family := range families {
+		if family.GetName() != "controller_runtime_webhook_requests_total" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == "webhook" && label.GetValue() == path {
+					total += int(metric.GetCounter().GetValue())
+				}
+			}
+		}
+	}
+	return total
+}

@@ -1,0 +1,99 @@
+package status
+
+import (
+	"context"
+	"errors"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/render"
+)
+
+// +kubebuilder:rbac:groups=entrustment.dev,resources=purposes;dataprocessors;entrustments;personaldatastores,verbs=get;list;watch
+// +kubebuilder:rbac:groups=entrustment.dev,resources=purposes/status;dataprocessors/status;entrustments/status;personaldatastores/status,verbs=update;patch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager sets up the reconcilers of the four kinds.
+func (o Options) SetupWithManager(mgr manager.Manager) error {
+	return errors.Join(
+		o.purposes().setupWithManager(mgr),
+		o.processors().setupWithManager(mgr),
+		o.entrustments().setupWithManager(mgr),
+		o.stores().setupWithManager(mgr, func(b *builder.Builder) {
+			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(isolatedStores))
+		}),
+	)
+}
+
+func isolatedStores(_ context.Context, policy client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, store := range render.IsolatedStores(policy) {
+		requests = append(requests, reconcile.Request{NamespacedName: store})
+	}
+	return requests
+}
+
+func (o Options) purposes() *reconciler[*v1alpha1.Purpose, v1alpha1.PurposeStatus] {
+	return of(o, kind[*v1alpha1.Purpose, v1alpha1.PurposeStatus]{
+		name:       "purpose",
+		empty:      func() *v1alpha1.Purpose { return &v1alpha1.Purpose{} },
+		list:       &v1alpha1.PurposeList{},
+		status:     func(p *v1alpha1.Purpose) *v1alpha1.PurposeStatus { return &p.Status },
+		conditions: func(s *v1alpha1.PurposeStatus) []metav1.Condition { return s.Conditions },
+		find:       named[*v1alpha1.Purpose]((*entrustment.Snapshot).PurposeStatus),
+	})
+}
+
+func (o Options) processors() *reconciler[*v1alpha1.DataProcessor, v1alpha1.DataProcessorStatus] {
+	return of(o, kind[*v1alpha1.DataProcessor, v1alpha1.DataProcessorStatus]{
+		name:       "dataprocessor",
+		empty:      func() *v1alpha1.DataProcessor { return &v1alpha1.DataProcessor{} },
+		list:       &v1alpha1.DataProcessorList{},
+		status:     func(p *v1alpha1.DataProcessor) *v1alpha1.DataProcessorStatus { return &p.Status },
+		conditions: func(s *v1alpha1.DataProcessorStatus) []metav1.Condition { return s.Conditions },
+		find:       named[*v1alpha1.DataProcessor]((*entrustment.Snapshot).ProcessorStatus),
+	})
+}
+
+func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.EntrustmentStatus] {
+	return of(o, kind[*v1alpha1.Entrustment, v1alpha1.EntrustmentStatus]{
+		name:       "entrustment",
+		empty:      func() *v1alpha1.Entrustment { return &v1alpha1.Entrustment{} },
+		list:       &v1alpha1.EntrustmentList{},
+		status:     func(e *v1alpha1.Entrustment) *v1alpha1.EntrustmentStatus { return &e.Status },
+		conditions: func(s *v1alpha1.EntrustmentStatus) []metav1.Condition { return s.Conditions },
+		find:       named[*v1alpha1.Entrustment]((*entrustment.Snapshot).EntrustmentStatus),
+	})
+}
+
+func (o Options) stores() *reconciler[*v1alpha1.PersonalDataStore, v1alpha1.PersonalDataStoreStatus] {
+	return of(o, kind[*v1alpha1.PersonalDataStore, v1alpha1.PersonalDataStoreStatus]{
+		name:       "personaldatastore",
+		empty:      func() *v1alpha1.PersonalDataStore { return &v1alpha1.PersonalDataStore{} },
+		list:       &v1alpha1.PersonalDataStoreList{},
+		status:     func(s *v1alpha1.PersonalDataStore) *v1alpha1.PersonalDataStoreStatus { return &s.Status },
+		conditions: func(s *v1alpha1.PersonalDataStoreStatus) []metav1.Condition { return s.Conditions },
+		find:       o.observed,
+	})
+}
+
+func of[O client.Object, S any](o Options, k kind[O, S]) *reconciler[O, S] {
+	return &reconciler[O, S]{kind: k, Options: o}
+}
+
+// named finds what the snapshot knows by name alone.
+func named[O client.Object, S any](ask func(*entrustment.Snapshot, string) (S, bool)) func(context.Context, *entrustment.Snapshot, O) (finding[S], error) {
+	return func(_ context.Context, current *entrustment.Snapshot, object O) (finding[S], error) {
+		status, known := ask(current, object.GetName())
+		return finding[S]{status: status, known: known}, nil
+	}
+}

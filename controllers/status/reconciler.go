@@ -1,0 +1,158 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/controllers/snapshot"
+	"entrustment.dev/operator/internal/apply"
+	"entrustment.dev/operator/internal/entrustment"
+)
+
+// workers write the statuses of different objects of a kind at once.
+const workers = 4
+
+// kind is what differs between the four kinds: objects of type O with a status of type S.
+type kind[O client.Object, S any] struct {
+	name  string
+	empty func() O
+	list  client.ObjectList
+
+	status     func(O) *S
+	conditions func(*S) []metav1.Condition
+	find       func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
+}
+
+// finding is the status that an object should have.
+type finding[S any] struct {
+	status S
+	known  bool          // false: there is nothing to say yet
+	again  time.Duration // when to look again, though nothing wakes us; zero: never
+}
+
+// Options are what all four reconcilers share.
+type Options struct {
+	Publisher *snapshot.Publisher
+	Cache     client.Reader
+	Writer    apply.Writer
+	Recorder  eventRecorder
+	Clock     clock.PassiveClock
+}
+
+type eventRecorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+type reconciler[O client.Object, S any] struct {
+	kind[O, S]
+	Options
+}
+
+// setupWithManager follows the snapshot and watches the objects, so that a status that somebody else changed is told again.
+func (r *reconciler[O, S]) setupWithManager(mgr manager.Manager, also ...func(*builder.Builder)) error {
+	b := builder.ControllerManagedBy(mgr).Named("status-" + r.name).
+		For(r.empty()).
+		WatchesRawSource(r.Publisher.Follow(r.outdated)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+	for _, watch := range also {
+		watch(b)
+	}
+	return b.Complete(r)
+}
+
+// Reconcile writes the status of an object, and then tells of what changed.
+func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	current, err := r.Publisher.Current()
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	live := r.empty()
+	if err := r.Cache.Get(ctx, req.NamespacedName, live); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	found, err := r.found(ctx, current, live)
+	result := reconcile.Result{RequeueAfter: found.again}
+	if err != nil || !found.known {
+		return result, err
+	}
+	want := live.DeepCopyObject().(O)
+	*r.status(want) = found.status
+	wrote, err := r.Writer.Status(ctx, live, want)
+	if err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if wrote {
+		r.announce(want, r.conditions(r.status(live)), r.conditions(&found.status))
+	}
+	return result, nil
+}
+
+// found completes what was found with the times of transition: those of conditions that did not change are kept.
+func (r *reconciler[O, S]) found(ctx context.Context, current *entrustment.Snapshot, live O) (finding[S], error) {
+	found, err := r.find(ctx, current, live)
+	if err != nil {
+		return finding[S]{}, err
+	}
+	now := metav1.NewTime(r.Clock.Now()).Rfc3339Copy()
+	before, after := r.conditions(r.status(live)), r.conditions(&found.status)
+	for i := range after {
+		after[i].LastTransitionTime = now
+		if old := meta.FindStatusCondition(before, after[i].Type); old != nil && old.Status == after[i].Status {
+			after[i].LastTransitionTime = old.LastTransitionTime
+		}
+	}
+	return found, nil
+}
+
+// outdated are the objects whose status no longer says what the snapshot finds.
+func (r *reconciler[O, S]) outdated(ctx context.Context, _, next *entrustment.Snapshot) []reconcile.Request {
+	var requests []reconcile.Request
+	list := r.list.DeepCopyObject().(client.ObjectList)
+	err := r.Cache.List(ctx, list, client.UnsafeDisableDeepCopy)
+	if err == nil {
+		err = meta.EachListItem(list, func(item runtime.Object) error {
+			live := item.(O)
+			found, err := r.found(ctx, next, live)
+			if err != nil || found.again > 0 || found.known && !equality.Semantic.DeepEqual(found.status, *r.status(live)) {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(live)})
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		logf.FromContext(ctx).Error(err, "Finding outdated statuses", "kind", r.name)
+	}
+	return requests
+}
+
+// announced are the conditions whose transitions people are told of.
+var announced = []string{v1alpha1.ConditionActive, v1alpha1.ConditionAuthorized, v1alpha1.ConditionIsolated}
+
+func (r *reconciler[O, S]) announce(object O, before, after []metav1.Condition) {
+	for _, kind := range announced {
+		was, is := meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
+		if is == nil || was != nil && was.Status == is.Status {
+			continue
+		}
+		severity := corev1.EventTypeNormal
+		if is.Status != metav1.ConditionTrue {
+			severity = corev1.EventTypeWarning
+		}
+		r.Recorder.Eventf(object, nil, severity, is.Reason, fmt.Sprintf("%s=%s", kind, is.Status), "%s", is.Message)
+	}
+}

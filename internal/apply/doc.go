@@ -1,0 +1,6 @@
+// Package apply is the only writer of the operator. It brings live objects to what was rendered, by server-side apply,
+// and writes nothing where they agree already.
+//
+// Managed objects are wholly the operator's: what others added to one is drift as much as what they took away, and an
+// owner reference is too, because the garbage collector would delete what it hangs on.
+package apply

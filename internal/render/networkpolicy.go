@@ -1,0 +1,170 @@
+package render
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/entrustment"
+)
+
+// policyPrefix starts the name of a store's policy, as it does that of its delivered Secrets.
+const policyPrefix = "pds."
+
+// NetworkPolicyName is the name of the policy that isolates a store, in the namespace of the store.
+func NetworkPolicyName(store string) string { return policyPrefix + store }
+
+// IsolatedStores are the stores that a policy may belong to: by its name, and by its labels, which somebody may have changed.
+func IsolatedStores(policy metav1.Object) []types.NamespacedName {
+	var stores []types.NamespacedName
+	if store, ok := strings.CutPrefix(policy.GetName(), policyPrefix); ok && store != "" {
+		stores = append(stores, types.NamespacedName{Namespace: policy.GetNamespace(), Name: store})
+	}
+	labelled := types.NamespacedName{
+		Namespace: policy.GetLabels()[v1alpha1.LabelStoreNamespace],
+		Name:      policy.GetLabels()[v1alpha1.LabelStore],
+	}
+	if labelled.Namespace != "" && labelled.Name != "" && !slices.Contains(stores, labelled) {
+		stores = append(stores, labelled)
+	}
+	return stores
+}
+
+// NetworkPolicy isolates a store: its own pods reach it on every port, the pods that have a grant on its ports, nobody
+// else. Nil: no policy cuts, because the store only reports or is not made of pods.
+func NetworkPolicy(store *v1alpha1.PersonalDataStore, grants []entrustment.Grant) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	endpoint := store.Spec.Endpoint
+	reporting := store.Spec.Enforcement == v1alpha1.EnforcementReport && !store.Spec.Suspended
+	if endpoint.PodSelector == nil || reporting {
+		return nil
+	}
+	policy := Closed(store.Namespace, store.Name, PodSelector(endpoint.PodSelector))
+	// A rule without peers would admit everybody, one without ports every port.
+	if peers, ports := peers(grants), ports(endpoint.Ports); len(peers) > 0 && len(ports) > 0 {
+		policy.Spec.WithIngress(networkingv1ac.NetworkPolicyIngressRule().WithFrom(peers...).WithPorts(ports...))
+	}
+	return policy
+}
+
+// Closed is the policy of a store that only its own pods reach, those that pods selects.
+func Closed(namespace, store string, pods *metav1.LabelSelector) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	ownPods := networkingv1ac.NetworkPolicyIngressRule().
+		WithFrom(networkingv1ac.NetworkPolicyPeer().WithPodSelector(selector(pods)))
+	return networkingv1ac.NetworkPolicy(NetworkPolicyName(store), namespace).
+		WithLabels(map[string]string{
+			v1alpha1.LabelManagedBy:      v1alpha1.ManagedBy,
+			v1alpha1.LabelStore:          store,
+			v1alpha1.LabelStoreNamespace: namespace,
+		}).
+		WithSpec(networkingv1ac.NetworkPolicySpec().
+			WithPodSelector(selector(pods)).
+			WithPolicyTypes(networkingv1.PolicyTypeIngress).
+			WithIngress(ownPods))
+}
+
+// PodSelector is a store's selector in the terms of Kubernetes.
+func PodSelector(pods *v1alpha1.PodSelector) *metav1.LabelSelector {
+	converted := &metav1.LabelSelector{MatchLabels: pods.MatchLabels}
+	for _, r := range pods.MatchExpressions {
+		converted.MatchExpressions = append(converted.MatchExpressions, metav1.LabelSelectorRequirement{
+			Key: r.Key, Operator: metav1.LabelSelectorOperator(r.Operator), Values: r.Values,
+		})
+	}
+	return converted
+}
+
+func selector(pods *metav1.LabelSelector) *metav1ac.LabelSelectorApplyConfiguration {
+	s := metav1ac.LabelSelector().WithMatchLabels(pods.MatchLabels)
+	for _, r := range pods.MatchExpressions {
+		s.WithMatchExpressions(metav1ac.LabelSelectorRequirement().WithKey(r.Key).WithOperator(r.Operator).WithValues(r.Values...))
+	}
+	return s
+}
+
+// shape is what namespaces have in common that share a peer, so that a policy grows with distinct grants and not with
+// namespaces.
+type shape struct {
+	entrustment string
+	purposes    []string
+	namespaces  []string
+}
+
+func peers(grants []entrustment.Grant) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	byShape := map[string]*shape{}
+	for _, g := range grants {
+		if len(g.Purposes) == 0 {
+			continue // without a purpose the peer would admit every pod of the namespace
+		}
+		key := g.Entrustment + " " + strings.Join(g.Purposes, " ")
+		if byShape[key] == nil {
+			byShape[key] = &shape{entrustment: g.Entrustment, purposes: g.Purposes}
+		}
+		byShape[key].namespaces = append(byShape[key].namespaces, g.Namespace)
+	}
+
+	shapes := make([]*shape, 0, len(byShape))
+	for _, s := range byShape {
+		slices.Sort(s.namespaces)
+		shapes = append(shapes, s)
+	}
+	slices.SortFunc(shapes, func(a, b *shape) int {
+		return cmp.Or(strings.Compare(a.entrustment, b.entrustment), slices.Compare(a.purposes, b.purposes))
+	})
+
+	var rendered []*networkingv1ac.NetworkPolicyPeerApplyConfiguration
+	for _, s := range shapes {
+		rendered = append(rendered, s.peer())
+	}
+	return rendered
+}
+
+// peer holds both selectors: two peers of one selector each would be a union, and admit every pod of the namespaces.
+func (s *shape) peer() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	pods := metav1ac.LabelSelector()
+	if s.entrustment != "" {
+		pods.WithMatchLabels(map[string]string{v1alpha1.LabelEntrustment: s.entrustment})
+	} else {
+		// A pod that acts under somebody's entrustment is not the controller's own.
+		pods.WithMatchExpressions(metav1ac.LabelSelectorRequirement().
+			WithKey(v1alpha1.LabelEntrustment).WithOperator(metav1.LabelSelectorOpDoesNotExist))
+	}
+	return networkingv1ac.NetworkPolicyPeer().
+		// The API server sets this label from the name and lets nobody change it, unlike any other label of a namespace.
+		WithNamespaceSelector(oneOf(metav1ac.LabelSelector(), corev1.LabelMetadataName, s.namespaces)).
+		WithPodSelector(oneOf(pods, v1alpha1.LabelPurpose, s.purposes))
+}
+
+// oneOf adds the criterion that the label is one of the values.
+func oneOf(to *metav1ac.LabelSelectorApplyConfiguration, key string, values []string) *metav1ac.LabelSelectorApplyConfiguration {
+	if len(values) == 1 {
+		return to.WithMatchLabels(map[string]string{key: values[0]})
+	}
+	return to.WithMatchExpressions(metav1ac.LabelSelectorRequirement().
+		WithKey(key).WithOperator(metav1.LabelSelectorOpIn).WithValues(values...))
+}
+
+// ports spells out what the API server would default, so that the live object can be compared exactly.
+func ports(guarded []v1alpha1.Port) []*networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	sorted := slices.Clone(guarded)
+	for i := range sorted {
+		sorted[i].Protocol = cmp.Or(sorted[i].Protocol, v1alpha1.ProtocolTCP)
+	}
+	slices.SortFunc(sorted, func(a, b v1alpha1.Port) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	var rendered []*networkingv1ac.NetworkPolicyPortApplyConfiguration
+	for _, p := range slices.Compact(sorted) {
+		rendered = append(rendered, networkingv1ac.NetworkPolicyPort().
+			WithProtocol(corev1.Protocol(p.Protocol)).WithPort(intstr.FromInt32(p.Port)))
+	}
+	return rendered
+}
