@@ -147,6 +147,8 @@ func (p *process) start() {
 		WebhookBindAddress:     fmt.Sprintf("127.0.0.1:%d", p.port),
 		HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", p.probes),
 		MetricsBindAddress:     "0",
+		LeaderElection:         true,
+		Namespace:              "entrustment-system",
 	})
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -172,7 +174,7 @@ func (p *process) ready() error {
 	return nil
 }
 
-// writes counts what changes the cluster. Events are told, not kept.
+// writes counts what changes the cluster. Events are told, not kept, and the lease is the process's own.
 type writes struct {
 	mu   sync.Mutex
 	list []string
@@ -180,7 +182,7 @@ type writes struct {
 
 func (w *writes) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
+		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") && !strings.Contains(r.URL.Path, "/leases") {
 			w.mu.Lock()
 			w.list = append(w.list, r.Method+" "+r.URL.Path)
 			w.mu.Unlock()

@@ -581,6 +581,24 @@ var _ = Describe("The operator", Ordered, func() {
 				Equal("PATCH /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/entrustment-operator")), "it has another certificate")
 		})
 
+		It("hands over to another replica, which was ready but silent until then", func(ctx context.Context) {
+			other := &process{config: operator.config, port: freePort(), probes: freePort()}
+			other.start()
+			DeferCleanup(func() { other.stop() })
+			Eventually(other.ready).Should(Succeed())
+			Consistently(operator.ready).WithTimeout(time.Second).Should(Succeed(), "the API server trusts both")
+			Expect(other.writes.since(0)).To(HaveEach(HaveSuffix("/validatingwebhookconfigurations/entrustment-operator")))
+
+			operator.stop()
+			DeferCleanup(func() {
+				other.stop()
+				operator.start()
+				Eventually(operator.ready).Should(Succeed())
+			})
+			Expect(admin.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledgerPolicy.Namespace, Name: ledgerPolicy.Name}})).To(Succeed())
+			Eventually(func() error { return admin.Get(ctx, ledgerPolicy, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
+		})
+
 		It("makes the API server trust it again when somebody takes that away", func(ctx context.Context) {
 			hooks := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
 			change(ctx, hooks, func() {

@@ -62,13 +62,19 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	configuration := source.Kind(own, &admissionregistrationv1.ValidatingWebhookConfiguration{},
 		&handler.TypedEnqueueRequestForObject[*admissionregistrationv1.ValidatingWebhookConfiguration]{})
 	return errors.Join(
-		mgr.Add(own),
+		mgr.Add(everywhere{own}),
 		builder.ControllerManagedBy(mgr).Named("cabundle").
 			WatchesRawSource(configuration).
 			WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)}).
 			Complete(r),
 	)
 }
+
+// everywhere runs a cache on every replica, the leader or not.
+type everywhere struct{ cache.Cache }
+
+// NeedLeaderElection is for the manager.
+func (everywhere) NeedLeaderElection() bool { return false }
 
 // Reconcile adds the authority to every webhook that lacks it.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {

@@ -153,6 +153,29 @@ var _ = Describe("Ensure", func() {
 		}),
 	)
 
+	It("does not repair twice what its cache has yet to see", func(ctx context.Context) {
+		changed := live(ctx)
+		changed.Spec.Ingress = nil
+		Expect(others.Update(ctx, changed)).To(Succeed())
+		stale := changed.DeepCopy()
+		cached := interceptor.NewClient(others.(client.WithWatch), interceptor.Funcs{
+			Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+				stale.DeepCopyInto(into.(*networkingv1.NetworkPolicy))
+				return nil
+			},
+		})
+		writer := apply.NewWriter(cached, "test")
+		Expect(writer.Ensure(ctx, policy())).To(BeTrue())
+		Expect(writer.Ensure(ctx, policy())).To(BeFalse(), "the cache is behind")
+
+		By("repairing what somebody did since")
+		changed = live(ctx)
+		changed.Spec.Ingress = nil
+		Expect(others.Update(ctx, changed)).To(Succeed())
+		stale = changed.DeepCopy()
+		Expect(writer.Ensure(ctx, policy())).To(BeTrue())
+	})
+
 	It("takes over an object of its name that somebody else made", func(ctx context.Context) {
 		Expect(others.Delete(ctx, live(ctx))).To(Succeed())
 		Expect(others.Create(ctx, &networkingv1.NetworkPolicy{
