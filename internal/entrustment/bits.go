@@ -78,16 +78,6 @@ func (s set) meets(o set) bool {
 	return false
 }
 
-// contains says whether every member of o is one of s.
-func (s set) contains(o set) bool {
-	for i := range o {
-		if i >= len(s) && o[i] != 0 || i < len(s) && o[i]&^s[i] != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func (s set) count() int {
 	n := 0
 	for _, w := range s {
