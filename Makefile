@@ -84,17 +84,21 @@ lint: $(GOLANGCI_LINT) ## Run the linters, import directions included
 ##@ Check
 
 .PHONY: test-long
-test-long: ## Run every test with the race detector, more random worlds, and each fuzz target for FUZZTIME
+test-long: ## Run every test with the race detector and more random worlds, then fuzz
 	@$(call say,Control plane)
 	@$(WITH_ASSETS) $(call say,Tests $(RACE)) && ENTRUSTMENT_LONG=1 CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -count=1 -timeout=30m ./...
+	@$(MAKE) fuzz
+
+# The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.
+RACE = $(if $(shell command -v "$$(CGO_ENABLED=1 go env CC)"),-race)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (FUZZTIME=20s)
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(CODE) | \
 	  while IFS=: read -r file name; do \
 	    $(call say,$${name#func } for $(FUZZTIME)); \
 	    go test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
 	  done
-
-# The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.
-RACE = $(if $(shell command -v "$$(CGO_ENABLED=1 go env CC)"),-race)
 
 .PHONY: measure
 measure: ## Run the benchmarks

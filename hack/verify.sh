@@ -46,19 +46,6 @@ formatted() {
   }
 }
 
-linted() {
-  local report
-  report=$("$GOLANGCI_LINT" run 2>&1) && return
-  # With a cold cache it now and then cannot import a package of the standard library, which go vet could. Only then
-  # is it asked again.
-  if [[ $report == *"(typecheck)"* ]]; then
-    "$GOLANGCI_LINT" run && return
-  else
-    printf '%s\n' "$report"
-  fi
-  return 1
-}
-
 rendered() { "$KUSTOMIZE" build config/default >/dev/null; }
 
 tidy() { # every module says exactly what it needs
@@ -72,7 +59,7 @@ tidy() { # every module says exactly what it needs
 check "Generated files are current" generated
 check "gofmt" formatted
 check "go vet" go vet ./...
-check "golangci-lint, import directions included" linted
+check "golangci-lint, import directions included" "$GOLANGCI_LINT" run
 check "config/default renders" rendered
 check "go mod tidy" tidy
 

@@ -53,7 +53,12 @@ clean_up() {
   if [[ -n $worker ]]; then
     kill -TERM -- "-$worker" 2>/dev/null && wait "$worker" || true
   fi
-  [[ -z $partial ]] || rm -rf "$partial"
+  [[ -z $partial ]] || discard "$partial"
+}
+
+discard() { # discard DIRECTORY…: setup-envtest makes some that may not be written
+  chmod -R u+w "$@" 2>/dev/null || true
+  rm -rf "$@"
 }
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -95,7 +100,7 @@ lock() { # lock: lets one run at a time prepare the cache; the others then find 
     say "waiting for another run that is preparing it"
     until flock -w 1 9; do :; done # short waits, because a signal is handled only between two commands
   fi
-  rm -rf "$cache"/partial.* # what a killed run could not remove
+  discard "$cache"/partial.* # what a killed run could not remove
 }
 
 publish() { # publish DIRECTORY: makes the finished work visible, all at once.
@@ -127,7 +132,7 @@ download() {
   # setup-envtest knows minor versions better than patches, and takes the latest patch that it has.
   from=$(cd "$here/../tools" && go tool setup-envtest use "$minor.x" --bin-dir "$partial/envtest" -p path) || return 1
   cp "$from"/{etcd,kube-apiserver,kubectl} "$partial/" || return 1
-  chmod -R u+w "$partial/envtest" && rm -rf "$partial/envtest" "$partial/sha256"
+  discard "$partial/envtest" "$partial/sha256"
 }
 
 download_status() { echo "downloading, $(du -sk "$partial" | cut -f1) KiB"; }
@@ -195,7 +200,7 @@ if [[ $way != build ]]; then
       answer "$downloaded" "downloaded"
     fi
     say "not downloaded: $(tail -n 1 "$partial/log")"
-    chmod -R u+w "$partial" && rm -rf "$partial"
+    discard "$partial"
   else
     say "not downloaded: there is no official kube-controller-manager for $os"
   fi

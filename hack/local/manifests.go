@@ -71,7 +71,7 @@ func callDirectly(object *unstructured.Unstructured, address string) error {
 		}
 		path, found, err := unstructured.NestedString(webhook, "clientConfig", "service", "path")
 		if err != nil || !found {
-			return fmt.Errorf("a webhook of %s has no service with a path: %w", object.GetName(), err)
+			return errors.Join(fmt.Errorf("a webhook of %s has no service with a path", object.GetName()), err)
 		}
 		webhook["clientConfig"] = map[string]any{"url": "https://" + address + path}
 	}

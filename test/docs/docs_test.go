@@ -1,0 +1,63 @@
+package docs
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/gather"
+)
+
+const root = "../../"
+
+// A sample is a code block behind a comment that names its file.
+var sample = regexp.MustCompile("(?s)<!-- sample: (\\S+) -->\n```yaml\n(.*?)```\n")
+
+func TestSamplesAreFiles(t *testing.T) {
+	readme, err := os.ReadFile(root + "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := sample.FindAllStringSubmatch(string(readme), -1)
+	if len(samples) != 2 {
+		t.Fatalf("%d samples, want the policy and the pod", len(samples))
+	}
+	for _, s := range samples {
+		file, err := os.ReadFile(root + s[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.TrimSpace(string(file)) != strings.TrimSpace(s[2]) {
+			t.Errorf("README.md shows another %s than the file", s[1])
+		}
+	}
+}
+
+// The smallest policy grants what the README says: the shop's own pods, and the courier's under the contract.
+func TestSmallestPolicy(t *testing.T) {
+	in, err := gather.FromFiles([]string{root + "config/samples/minimal"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := entrustment.Compile(in, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC))
+	orders := types.NamespacedName{Namespace: "shop-data", Name: "orders"}
+	for request, want := range map[entrustment.Request]bool{
+		{Namespace: "shop", Purpose: "delivery", Store: orders}:                                             true,
+		{Namespace: "courier", Purpose: "delivery", Entrustment: "delivery-by-courier", Store: orders}:      true,
+		{Namespace: "courier", Purpose: "delivery", Store: orders}:                                          false,
+		{Namespace: "courier", Purpose: "marketing", Entrustment: "delivery-by-courier", Store: orders}:     false,
+		{Namespace: "default", Purpose: "delivery", Store: orders}:                                          false,
+		{Namespace: "shop", Purpose: "delivery", Entrustment: "delivery-by-courier", Store: orders}:         false,
+		{Namespace: "shop", Purpose: "", Store: orders}:                                                     false,
+		{Namespace: "courier", Purpose: "delivery", Entrustment: "delivery-by-someone-else", Store: orders}: false,
+	} {
+		if d := s.Authorize(request); d.Allowed() != want {
+			t.Errorf("%+v: allowed %t (%s)", request, d.Allowed(), d.Reason())
+		}
+	}
+}
