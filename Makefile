@@ -69,9 +69,14 @@ generate: $(CONTROLLER_GEN) ## Write deepcopy and apply configurations from api/
 	$(CONTROLLER_GEN) object applyconfiguration paths=./api/...
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Write CRDs and the operator's role from their markers into config/
+manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Write CRDs and the operator's role from their markers, and the chart from both
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=entrustment-operator $(CODE:%=paths=./%/...) output:rbac:dir=config/rbac
+	@mkdir -p $(CHART)/crds $(CHART)/templates
+	cp config/crd/bases/*.yaml $(CHART)/crds/
+	$(KUSTOMIZE) build config/chart -o $(CHART)/templates/operator.yaml
+
+CHART = charts/entrustment-operator
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format Go code and sort its imports

@@ -26,12 +26,13 @@ trap 'exit 143' TERM HUP
 generated() { # generates anew in a copy, from which everything generated was first removed, and compares
   tar --exclude=./.git --exclude=./.local --exclude=./bin -cf - . | tar -xf - -C "$scratch"
   rm -rf "$scratch"/config/crd/bases/*.yaml "$scratch/config/rbac/role.yaml" \
-    "$scratch/api/v1alpha1/applyconfiguration" "$scratch"/api/v1alpha1/zz_generated.*
+    "$scratch/api/v1alpha1/applyconfiguration" "$scratch"/api/v1alpha1/zz_generated.* \
+    "$scratch"/charts/*/crds/*.yaml "$scratch"/charts/*/templates/operator.yaml
   make -C "$scratch" generate manifests TOOLS="$TOOLS" >"$scratch/log" 2>&1 || {
     cat "$scratch/log"
     return 1
   }
-  diff -ru api "$scratch/api" && diff -ru config "$scratch/config" || {
+  diff -ru api "$scratch/api" && diff -ru config "$scratch/config" && diff -ru charts "$scratch/charts" || {
     echo "Generated files are not current. Run: make generate manifests"
     return 1
   }
