@@ -238,6 +238,7 @@ var _ = Describe("The operator", Ordered, func() {
 				store := &stores.Items[i]
 				Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(is(metav1.ConditionTrue, v1alpha1.ReasonPoliciesApplied))
 				Expect(admin.Get(ctx, types.NamespacedName{Namespace: store.Namespace, Name: "pds." + store.Name}, &networkingv1.NetworkPolicy{})).To(Succeed())
+				Expect(admin.Get(ctx, client.ObjectKeyFromObject(store), store)).To(Succeed())
 				Expect(store.Finalizers).To(ContainElement(v1alpha1.FinalizerIsolation))
 			}
 		})

@@ -92,7 +92,7 @@ type DataProcessorSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:XValidation:rule="self.all(n, !n.name.startsWith('kube-'))",message="system namespaces cannot be bound",reason=FieldValueForbidden
+	// +kubebuilder:validation:XValidation:rule="self.all(n, !n.name.startsWith('kube-') && n.name != 'entrustment-system')",message="system namespaces cannot be bound",reason=FieldValueForbidden
 	Namespaces []NamespaceBinding `json:"namespaces,omitempty"`
 
 	// selection is the assessment made before the handling was entrusted (APPI art. 25; GDPR art. 28(1)). Absent: none recorded.

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -82,6 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if err := r.cache.Get(ctx, types.NamespacedName{Name: ConfigurationName}, live); err != nil {
 		r.trusted.Store(false)
 		if apierrors.IsNotFound(err) {
+			log.FromContext(ctx).Info("Pods are not judged: the webhook configuration is missing; install it again as it was installed at first", "name", ConfigurationName)
 			return reconcile.Result{}, nil // its creation wakes us
 		}
 		return reconcile.Result{}, fmt.Errorf("reading the webhook configuration: %w", err)
@@ -108,5 +110,5 @@ func (r *Reconciler) Trusted(*http.Request) error {
 		return nil
 	}
 	return errors.New("ValidatingWebhookConfiguration " + ConfigurationName +
-		" does not trust this replica yet; if it is missing: kubectl apply -k config/webhook")
+		" is missing, or does not trust this replica yet")
 }

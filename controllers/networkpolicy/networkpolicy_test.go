@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/events"
@@ -246,15 +247,36 @@ var _ = Describe("A store", func() {
 	})
 
 	Describe("that vanished without its finalizer", func() {
-		It("leaves its policy, closed, while there are pods", func(ctx context.Context) {
+		It("leaves its policy, closed, whatever its selector says by now", func(ctx context.Context) {
 			orphan(ctx)
-			pod := runPod(ctx)
-			Expect(reconciled(ctx).RequeueAfter).To(BeNumerically(">", 0))
+			reconciled(ctx)
 			Expect(rules(ctx)).To(Equal(1))
 
-			end(ctx, pod)
+			By("somebody making it look as if there were no pods, and opening it")
+			edited := &networkingv1.NetworkPolicy{}
+			Expect(admin.Get(ctx, policy, edited)).To(Succeed())
+			edited.Spec.PodSelector.MatchLabels = map[string]string{"nobody": "has-this"}
+			edited.Spec.Ingress = append(edited.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
+			Expect(admin.Update(ctx, edited)).To(Succeed())
 			reconciled(ctx)
-			Expect(exists(ctx, policy, &networkingv1.NetworkPolicy{})).To(BeFalse())
+			Expect(rules(ctx)).To(Equal(1))
+
+			By("the caches saying that it still goes")
+			r.Cache = interceptor.NewClient(admin, interceptor.Funcs{
+				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+					if going, isStore := object.(*v1alpha1.PersonalDataStore); isStore {
+						store.DeepCopyInto(going)
+						going.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+						return nil
+					}
+					return c.Get(ctx, key, object, opts...)
+				},
+			})
+			Expect(admin.Get(ctx, policy, edited)).To(Succeed())
+			edited.Spec.Ingress = append(edited.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
+			Expect(admin.Update(ctx, edited)).To(Succeed())
+			reconciled(ctx)
+			Expect(rules(ctx)).To(Equal(1))
 		})
 
 		It("leaves its policy as it is while nobody can tell that it vanished", func(ctx context.Context) {

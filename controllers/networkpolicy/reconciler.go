@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -116,7 +117,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	compiled := current.Store(req.NamespacedName)
 	switch {
 	case apierrors.IsNotFound(err) && compiled == nil:
-		return r.prune(ctx, req.NamespacedName)
+		return r.keepClosed(ctx, req.NamespacedName)
 	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, nil // the snapshot without it wakes us
 	case err != nil:
@@ -143,8 +144,10 @@ func (r *Reconciler) isolate(ctx context.Context, store *v1alpha1.PersonalDataSt
 // release closes a store that is being deleted, and lets it go after its last pod.
 func (r *Reconciler) release(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
 	store := &v1alpha1.PersonalDataStore{}
-	if err := r.Live.Get(ctx, key, store); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+	if err := r.Live.Get(ctx, key, store); apierrors.IsNotFound(err) {
+		return r.keepClosed(ctx, key)
+	} else if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the store: %w", err)
 	}
 	if !controllerutil.ContainsFinalizer(store, v1alpha1.FinalizerIsolation) {
 		return reconcile.Result{}, nil // let go already
@@ -165,9 +168,10 @@ func (r *Reconciler) release(ctx context.Context, key types.NamespacedName) (rec
 	return reconcile.Result{}, r.letGo(ctx, r.Live, store) // a cache may not know yet what was written above
 }
 
-// prune removes the policy of a store that went without its finalizer, with the same caution: an empty cache must never
-// open the pods that a policy still protects.
-func (r *Reconciler) prune(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
+// keepClosed holds the policy of a store that went without its finalizer: its definition was deleted, or somebody took
+// the finalizer away. It is closed and stays, because its own selector is all that still tells which pods it protects,
+// and whoever may edit the policy may have edited that. A person who knows better deletes it.
+func (r *Reconciler) keepClosed(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
 	policy, err := policyOf(ctx, r.Cache, key)
 	if policy == nil || err != nil {
 		return reconcile.Result{}, err
@@ -176,18 +180,19 @@ func (r *Reconciler) prune(ctx context.Context, key types.NamespacedName) (recon
 	if err == nil {
 		return reconcile.Result{RequeueAfter: drainInterval}, nil // the cache is behind
 	}
-	if !apierrors.IsNotFound(err) {
+	// Without the definition the API server knows of no stores at all.
+	if !apierrors.IsNotFound(err) && !meta.IsNoMatchError(err) {
 		return reconcile.Result{}, fmt.Errorf("making sure that the store is gone: %w", err)
 	}
-	pods := &policy.Spec.PodSelector
-	pod, err := r.drain(ctx, key.Namespace, render.Closed(key.Namespace, key.Name, pods), pods)
-	switch {
-	case err != nil:
-		return reconcile.Result{}, err
-	case pod != "":
-		return reconcile.Result{RequeueAfter: drainInterval}, nil
+	closed, err := r.Writer.Ensure(ctx, render.Closed(key.Namespace, key.Name, &policy.Spec.PodSelector))
+	if closed {
+		r.Recorder.Eventf(policy, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonStoreNotFound), "Close",
+			"PersonalDataStore %s went without its finalizer: closed to all but its own pods, and kept until somebody deletes this policy", key)
 	}
-	return reconcile.Result{}, r.removePolicy(ctx, r.Live, key)
+	if apply.Terminating(err) {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{}, err
 }
 
 // drain closes a store and names a pod that is still there.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,13 +31,14 @@ const (
 type cluster struct {
 	plane   *controlplane.ControlPlane
 	manager *controlplane.Process
+	broken  chan error // filled when the API server answers no more
 }
 
 // start returns when the operator is ready, which it is once its caches are warm and its webhook can be called. If it
 // cannot, nothing is left running. It says each step that is done. Without a directory it keeps its files in a temporary
 // one.
 func start(ctx context.Context, dir string, say func(line string)) (_ *cluster, err error) {
-	c := &cluster{}
+	c := &cluster{broken: make(chan error, 1)}
 	if err := programs(); err != nil {
 		return nil, err
 	}
@@ -75,7 +77,29 @@ func start(ctx context.Context, dir string, say func(line string)) (_ *cluster, 
 		return nil, err
 	}
 	say(step("Started the operator under its own ServiceAccount", began))
+	go c.watch(ctx)
 	return c, nil
+}
+
+// watch asks the API server how it is: nothing else tells that it, or etcd behind it, has died.
+func (c *cluster) watch(ctx context.Context) {
+	const interval, patience = 2 * time.Second, 5
+	config := rest.CopyConfig(c.plane.Config())
+	config.Timeout = interval
+	api, err := discovery.NewDiscoveryClientForConfig(config)
+	for silent := 0; err == nil && silent < patience; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+		if _, failure := api.ServerVersion(); failure != nil {
+			silent++
+			continue
+		}
+		silent = 0
+	}
+	c.broken <- errors.Join(fmt.Errorf("the API server has not answered for %s", patience*interval), err)
 }
 
 // stop ends everything. A directory that was given stays, for whoever gave it to remove.
@@ -88,6 +112,8 @@ func (c *cluster) wait(ctx context.Context) error {
 		return errInterrupted
 	case <-c.manager.Done():
 		return c.manager.Err()
+	case err := <-c.broken:
+		return err
 	}
 }
 

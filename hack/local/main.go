@@ -115,6 +115,7 @@ func (c *cluster) attend(ctx context.Context, command []string) error {
 		cause = errInterrupted
 	case <-c.manager.Done():
 		cause = c.manager.Err()
+	case cause = <-c.broken:
 	}
 	// Errors mean that the group has ended already.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)

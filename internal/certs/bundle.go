@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// bundled is how many authorities are trusted at once: those of a few replicas, and of the ones before them while they hand over.
-const bundled = 4
+// bundled is how many authorities are trusted at once: those of all replicas, and of the ones before them while they hand
+// over. Were there more replicas than this, they would take each other's away without end.
+const bundled = 32
 
 // Join adds an authority to those that are trusted already, so that replicas that come and go do not take each other's
 // away. The oldest beyond a few are dropped, and so is what is no certificate: it would make the whole bundle invalid.

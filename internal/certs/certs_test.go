@@ -61,9 +61,9 @@ func TestSelfSignedIsTrustedThroughItsAuthority(t *testing.T) {
 
 func TestJoin(t *testing.T) {
 	mine, theirs := selfSigned(t, "a").CA, selfSigned(t, "b").CA
-	var four [][]byte
-	for range 4 {
-		four = append(four, selfSigned(t, "old").CA)
+	var full [][]byte // as many as fit
+	for range 32 {
+		full = append(full, selfSigned(t, "old").CA)
 	}
 	bundle := func(certificates ...[]byte) []byte { return bytes.Join(certificates, nil) }
 
@@ -74,8 +74,8 @@ func TestJoin(t *testing.T) {
 		"the order in which they came stays":   {bundle(mine, theirs), bundle(mine, theirs)},
 		"what is no certificate goes":          {[]byte("Cg=="), mine},
 		"text between certificates goes":       {bundle([]byte("# theirs\n"), theirs), bundle(theirs, mine)},
-		"the oldest makes room":                {bundle(four...), bundle(four[1], four[2], four[3], mine)},
-		"mine is not dropped for being oldest": {bundle(append([][]byte{mine}, four...)...), bundle(mine, four[1], four[2], four[3])},
+		"the oldest makes room":                {bundle(full...), bundle(bundle(full[1:]...), mine)},
+		"mine is not dropped for being oldest": {bundle(mine, bundle(full...)), bundle(mine, bundle(full[1:]...))},
 		"a certificate that is broken goes":    {bytes.Replace(theirs, []byte("MII"), []byte("MIJ"), 1), mine},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,6 +71,9 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong. With --requests: 0 every line
 // validate refuses calls that are no question, before anything is read.
 func (c *can) validate(given func(flag string) bool) error {
 	if c.requests == "" {
+		if given("requests") {
+			return errors.New("--requests names no file")
+		}
 		for _, flag := range []string{"purpose", "store"} { // an empty purpose is one that is not declared
 			if !given(flag) {
 				return fmt.Errorf("--%s is required", flag)

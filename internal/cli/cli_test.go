@@ -182,6 +182,9 @@ func TestWhatIsNoQuestionExitsWithTwo(t *testing.T) {
 		"an unknown format":         {can("-o", "xml"), `error: invalid argument "xml" for "-o, --output" flag: must be one of text, json` + "\n"},
 		"an argument without files": {can(append(full, "policy.yaml")...), `error: unexpected argument "policy.yaml"; files go with -f` + "\n"},
 		"files that are not there":  {can(append(full, "-f", "a.yaml", "-f", "b.yaml,c.yaml")...), "error: a.yaml: no such file or directory\nerror: b.yaml: no such file or directory\nerror: c.yaml: no such file or directory\n"},
+		"an empty name of a file":   {can(append(full, "-f", "")...), "error: -f names no file\n"},
+		"a file and an empty name":  {can(append(full, "-f", policy, "-f", "a.yaml,")...), "error: a.yaml: no such file or directory\nerror: \"\": is not the name of a file\n"},
+		"empty requests":            {can("-f", policy, "--requests", ""), "error: --requests names no file\n"},
 		"files that are wrong": {can(append(full, "-f", broken)...), "error: " + broken + ":1: document 1: did not find expected node content\n" +
 			"error: " + broken + ":3: document 2: Purpose p: spec.controllerName: Required value\n"},
 		"no cluster":                    {can(full...), "error: read the cluster (-f reads files instead): list Purposes: failed to get server groups: "},

@@ -67,7 +67,10 @@ func (z *zone) Set(name string) (err error) {
 }
 
 // arguments takes what a shell makes of "-f *.yaml": one file for the flag, and the others as arguments.
-func (s *source) arguments(_ *cobra.Command, args []string) error {
+func (s *source) arguments(command *cobra.Command, args []string) error {
+	if command.Flags().Changed("filename") && len(s.files) == 0 && len(args) == 0 {
+		return errors.New("-f names no file") // an empty variable must never mean the cluster
+	}
 	if len(args) > 0 && !s.offline() {
 		return fmt.Errorf("unexpected argument %q; files go with -f", args[0])
 	}

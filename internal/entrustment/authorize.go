@@ -222,7 +222,7 @@ func (d *Decision) standing() v1alpha1.Reason {
 // open asks whether there is anything to reach.
 func (d *Decision) open() v1alpha1.Reason {
 	switch {
-	case d.store == nil:
+	case d.store == nil, d.store.obj.DeletionTimestamp != nil:
 		return v1alpha1.ReasonStoreNotFound
 	case d.store.obj.Spec.Suspended:
 		return v1alpha1.ReasonStoreSuspended

@@ -63,6 +63,9 @@ func (d Decision) Message() string {
 		return fmt.Sprintf("Entrustment %q entrusts %q, but namespace %q is bound to %q%s",
 			r.Entrustment, d.contract.entrustee.name, r.Namespace, d.binding.party.name, d.suggestContracts())
 	case v1alpha1.ReasonStoreNotFound:
+		if d.store != nil && d.store.obj.DeletionTimestamp != nil {
+			return fmt.Sprintf("PersonalDataStore %q is being deleted and closed to everyone but its own pods", r.Store)
+		}
 		if r.Store.Name == "" && d.contract.authority == nil {
 			return fmt.Sprintf("none of the stores of Entrustment %q exists; correct spec.stores or create them", r.Entrustment)
 		}

@@ -51,6 +51,8 @@ func (s *Snapshot) storeOutOfScope(c *contract) (v1alpha1.Reason, string) {
 		switch {
 		case st == nil:
 			return v1alpha1.ReasonStoreNotFound, fmt.Sprintf("PersonalDataStore %q does not exist", key)
+		case st.obj.DeletionTimestamp != nil:
+			return v1alpha1.ReasonStoreNotFound, fmt.Sprintf("PersonalDataStore %q is being deleted", key)
 		case st.controller != c.controller:
 			return v1alpha1.ReasonStoreNotFound, fmt.Sprintf("PersonalDataStore %q holds data of %q, not of %q", key, st.controller.name, c.controller.name)
 		case !st.admits(c):

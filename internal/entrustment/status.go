@@ -306,6 +306,8 @@ func (s *Snapshot) storeReady(c *conditions, st *store) {
 	isolated := c.find(v1alpha1.ConditionIsolated)
 	unknown := s.unknownPurposes(st)
 	switch {
+	case st.obj.DeletionTimestamp != nil:
+		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonTerminating, "being deleted; closed to everyone but its own pods until the last of them is gone")
 	case st.controller.missing():
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonControllerNotFound,
 			"DataProcessor %q, the data controller, does not exist; create it", spec.ControllerName)

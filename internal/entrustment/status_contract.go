@@ -165,8 +165,8 @@ func contractReady(say *conditions, c *contract) {
 			return
 		}
 	}
-	if len(c.entrustee.bindings) == 0 {
-		say.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonRecordedOnly, "DataProcessor %q has no namespace in this cluster", c.entrustee.name)
+	if !slices.ContainsFunc(c.entrustee.bindings, func(b binding) bool { return b.bound() }) {
+		say.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonRecordedOnly, "no namespace of this cluster is bound to DataProcessor %q", c.entrustee.name)
 		return
 	}
 	say.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonEnforced, "the pods of %q reach what is in effect, and nothing else", c.entrustee.name)

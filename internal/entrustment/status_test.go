@@ -1,6 +1,7 @@
 package entrustment_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -120,6 +121,10 @@ func TestEntrustmentConditions(t *testing.T) {
 			want: want{complete: "False/ClauseMissing", ready: "True/Enforced"}},
 		"an entrustee without a namespace": {of: "fees", change: func(in *entrustment.Inputs, _ *v1alpha1.Entrustment) {
 			processorNamed(in, "billing-entrustee").Spec.Namespaces = nil
+		}, want: want{ready: "True/RecordedOnly"}},
+		"an entrustee whose only namespace was made anew by somebody": {of: "fees", change: func(in *entrustment.Inputs, _ *v1alpha1.Entrustment) {
+			processorNamed(in, "billing-entrustee").Status.Namespaces = []v1alpha1.ObservedNamespace{{Name: "billing-entrustee", UID: "first"}}
+			in.Namespaces = map[string]types.UID{"billing-entrustee": "second"}
 		}, want: want{ready: "True/RecordedOnly"}},
 		"suspended": {of: "fees", change: func(_ *entrustment.Inputs, e *v1alpha1.Entrustment) { e.Spec.Suspended = true },
 			want: want{active: "False/Suspended", authorized: "True/ByController", ready: "False/Suspended"}},
@@ -249,6 +254,10 @@ func TestStoreConditions(t *testing.T) {
 			}, want: "True/Reporting"},
 		"suspended": {of: "billing-ledger", observed: []metav1.Condition{isolated},
 			change: func(_ *entrustment.Inputs, s *v1alpha1.PersonalDataStore) { s.Spec.Suspended = true }, want: "False/Suspended"},
+		"being deleted": {of: "billing-ledger", observed: []metav1.Condition{isolated},
+			change: func(_ *entrustment.Inputs, s *v1alpha1.PersonalDataStore) {
+				s.DeletionTimestamp = ptr.To(metav1.NewTime(cases.At))
+			}, want: "False/Terminating"},
 		"no data controller": {of: "billing-ledger", observed: []metav1.Condition{isolated},
 			change: func(_ *entrustment.Inputs, s *v1alpha1.PersonalDataStore) { s.Spec.ControllerName = "nobody" }, want: "False/ControllerNotFound"},
 		"a purpose that does not exist": {of: "billing-ledger", observed: []metav1.Condition{isolated},
@@ -393,6 +402,31 @@ func TestPurposeConditions(t *testing.T) {
 				t.Errorf("Ready: got %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// A store that is being deleted is closed in every output at once.
+func TestStoreBeingDeletedGrantsNothing(t *testing.T) {
+	in := published(t)
+	storeNamed(in, "billing-ledger").DeletionTimestamp = ptr.To(metav1.NewTime(cases.At))
+	s := entrustment.Compile(*in, cases.At)
+	key := types.NamespacedName{Namespace: "data-billing", Name: "billing-ledger"}
+	if d := s.Authorize(entrustment.Request{Namespace: "core-services", Purpose: "billing", Store: key}); d.Allowed() ||
+		d.Reason() != v1alpha1.ReasonStoreNotFound || d.Message() == "" {
+		t.Errorf("allowed %t, %s: %s", d.Allowed(), d.Reason(), d.Message())
+	}
+	if grants := s.StoreGrants(key); len(grants) > 0 {
+		t.Errorf("still granted: %v", grants)
+	}
+	access, _ := s.NamespaceAccess("core-services")
+	for _, grant := range access.Grants {
+		if slices.Contains(grant.Stores, key) {
+			t.Errorf("still shown under %s", grant.Purpose)
+		}
+	}
+	// What a contract does elsewhere goes on.
+	if d := s.AuthorizePod("billing-entrustee", "billing", "fees"); !d.Allowed() {
+		t.Errorf("%s: %s", d.Reason(), d.Message())
 	}
 }
 

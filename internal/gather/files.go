@@ -94,6 +94,8 @@ func find(paths []string) ([]string, []problem) {
 			continue
 		}
 		switch info, err := os.Stat(path); {
+		case path == "":
+			problems = append(problems, problem{file: `""`, message: "is not the name of a file"})
 		case err != nil:
 			problems = append(problems, problem{file: path, message: withoutPath(err)})
 		case info.IsDir():
@@ -135,9 +137,15 @@ func findBelow(directory string) ([]string, []problem) {
 		}
 		switch strings.ToLower(filepath.Ext(name)) {
 		case ".yaml", ".yml", ".json":
-			if !entry.IsDir() {
-				files = append(files, path)
+			if entry.IsDir() {
+				return nil
 			}
+			// Opening a pipe would wait for somebody to write to it.
+			if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+				problems = append(problems, problem{file: path, message: "is not a regular file"})
+				return nil
+			}
+			files = append(files, path)
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -140,6 +141,18 @@ func TestLinksToDirectoriesAreNotLostSilently(t *testing.T) {
 	in, err := FromFiles([]string{"link/b.yaml", "policy/more"}, nil)
 	if diff := cmp.Diff([]string{"Purpose b", "Purpose p"}, objectsOf(in)); err != nil || diff != "" {
 		t.Errorf("%v, objects (-want +got):\n%s", err, diff)
+	}
+}
+
+// Opening a pipe waits until somebody writes to it.
+func TestPipesInDirectoriesAreNotWaitedFor(t *testing.T) {
+	inDirectory(t, map[string]string{"d/a.yaml": purpose})
+	if err := syscall.Mkfifo("d/b.yaml", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := FromFiles([]string{"d"}, nil)
+	if diff := cmp.Diff([]string{"d/b.yaml: is not a regular file"}, problemsOf(err)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 

@@ -56,6 +56,8 @@ func (d declaration) any() bool { return d.hasPurpose || d.hasEntrustment }
 
 func (d declaration) String() string {
 	switch {
+	case !d.any():
+		return "neither purpose nor entrustment"
 	case d.hasPurpose && d.hasEntrustment:
 		return fmt.Sprintf("purpose %q under entrustment %q", d.purpose, d.entrustment)
 	case d.hasEntrustment:

@@ -89,7 +89,7 @@ func (p plain) decide(r entrustment.Request) v1alpha1.Reason {
 	}
 	// 3. the store
 	store := p.store(r.Store.Namespace, r.Store.Name)
-	if store == nil {
+	if store == nil || store.DeletionTimestamp != nil {
 		return v1alpha1.ReasonStoreNotFound
 	}
 	if store.Spec.Suspended {

@@ -706,7 +706,9 @@ func (g *generator) spoilParty(party *v1alpha1.DataProcessor) {
 
 func (g *generator) spoilStore(store *v1alpha1.PersonalDataStore) {
 	spec := &store.Spec
-	switch g.IntN(10) {
+	switch g.IntN(11) {
+	case 10:
+		store.DeletionTimestamp = &metav1.Time{Time: g.Now.Truncate(time.Second)}
 	case 0:
 		spec.Suspended = true
 	case 1:
