@@ -170,7 +170,7 @@ func (r *Reconciler) release(ctx context.Context, key types.NamespacedName) (rec
 
 // keepClosed holds the policy of a store that went without its finalizer: its definition was deleted, or somebody took
 // the finalizer away. It is closed and stays, because its own selector is all that still tells which pods it protects,
-// and whoever may edit the policy may have edited that. A person who knows better deletes it.
+// and whoever may edit the policy may have edited that. Making the store again, and deleting it, lets it go in order.
 func (r *Reconciler) keepClosed(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
 	policy, err := policyOf(ctx, r.Cache, key)
 	if policy == nil || err != nil {
@@ -187,7 +187,7 @@ func (r *Reconciler) keepClosed(ctx context.Context, key types.NamespacedName) (
 	closed, err := r.Writer.Ensure(ctx, render.Closed(key.Namespace, key.Name, &policy.Spec.PodSelector))
 	if closed {
 		r.Recorder.Eventf(policy, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonStoreNotFound), "Close",
-			"PersonalDataStore %s went without its finalizer: closed to all but its own pods, and kept until somebody deletes this policy", key)
+			"PersonalDataStore %s went without its finalizer: closed to all but its own pods, and kept; to let it go, make the store again and delete it", key)
 	}
 	if apply.Terminating(err) {
 		return reconcile.Result{}, nil
