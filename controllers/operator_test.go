@@ -579,7 +579,7 @@ var _ = Describe("The operator", Ordered, func() {
 			operator.start()
 			Eventually(operator.ready).Should(Succeed())
 			Consistently(operator.writes.since).WithArguments(n).WithTimeout(2*time.Second).Should(HaveEach(
-				Equal("PATCH /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/entrustment-operator")), "it has another certificate")
+				Equal("PATCH /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/entrustment-operator")), "it has another certificate")
 		})
 
 		It("hands over to another replica, which was ready but silent until then", func(ctx context.Context) {
@@ -588,7 +588,7 @@ var _ = Describe("The operator", Ordered, func() {
 			DeferCleanup(func() { other.stop() })
 			Eventually(other.ready).Should(Succeed())
 			Consistently(operator.ready).WithTimeout(time.Second).Should(Succeed(), "the API server trusts both")
-			Expect(other.writes.since(0)).To(HaveEach(HaveSuffix("/validatingwebhookconfigurations/entrustment-operator")))
+			Expect(other.writes.since(0)).To(HaveEach(HaveSuffix("/mutatingwebhookconfigurations/entrustment-operator")))
 
 			operator.stop()
 			DeferCleanup(func() {
@@ -601,7 +601,7 @@ var _ = Describe("The operator", Ordered, func() {
 		})
 
 		It("makes the API server trust it again when somebody takes that away", func(ctx context.Context) {
-			hooks := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
+			hooks := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
 			change(ctx, hooks, func() {
 				for i := range hooks.Webhooks {
 					hooks.Webhooks[i].ClientConfig.CABundle = nil

@@ -40,7 +40,7 @@ type Reconciler struct {
 	trusted atomic.Bool
 }
 
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=entrustment-operator,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=entrustment-operator,verbs=get;list;watch;patch
 
 // SetupWithManager watches the one configuration, through a cache of its own: reconcilers wait until all of their cache is
 // warm, and until then it takes a webhook that is trusted to say so.
@@ -51,7 +51,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 		Mapper:           mgr.GetRESTMapper(),
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&admissionregistrationv1.ValidatingWebhookConfiguration{}: {
+			&admissionregistrationv1.MutatingWebhookConfiguration{}: {
 				Field: fields.OneTermEqualSelector("metadata.name", ConfigurationName),
 			},
 		},
@@ -60,8 +60,8 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 		return fmt.Errorf("making a cache: %w", err)
 	}
 	r.cache = own
-	configuration := source.Kind(own, &admissionregistrationv1.ValidatingWebhookConfiguration{},
-		&handler.TypedEnqueueRequestForObject[*admissionregistrationv1.ValidatingWebhookConfiguration]{})
+	configuration := source.Kind(own, &admissionregistrationv1.MutatingWebhookConfiguration{},
+		&handler.TypedEnqueueRequestForObject[*admissionregistrationv1.MutatingWebhookConfiguration]{})
 	return errors.Join(
 		mgr.Add(everywhere{own}),
 		builder.ControllerManagedBy(mgr).Named("cabundle").
@@ -79,7 +79,7 @@ func (everywhere) NeedLeaderElection() bool { return false }
 
 // Reconcile adds the authority to every webhook that lacks it.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	live := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	live := &admissionregistrationv1.MutatingWebhookConfiguration{}
 	if err := r.cache.Get(ctx, types.NamespacedName{Name: ConfigurationName}, live); err != nil {
 		r.trusted.Store(false)
 		if apierrors.IsNotFound(err) {
@@ -88,13 +88,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		}
 		return reconcile.Result{}, fmt.Errorf("reading the webhook configuration: %w", err)
 	}
-	configuration := admissionregistrationv1ac.ValidatingWebhookConfiguration(ConfigurationName)
+	configuration := admissionregistrationv1ac.MutatingWebhookConfiguration(ConfigurationName)
 	complete := true
 	for i := range live.Webhooks {
 		hook := &live.Webhooks[i]
 		bundle := certs.Join(hook.ClientConfig.CABundle, r.Authority)
 		complete = complete && bytes.Equal(bundle, hook.ClientConfig.CABundle)
-		configuration.WithWebhooks(admissionregistrationv1ac.ValidatingWebhook().WithName(hook.Name).
+		configuration.WithWebhooks(admissionregistrationv1ac.MutatingWebhook().WithName(hook.Name).
 			WithClientConfig(admissionregistrationv1ac.WebhookClientConfig().WithCABundle(bundle...)))
 	}
 	r.trusted.Store(complete && len(live.Webhooks) > 0)
@@ -109,6 +109,6 @@ func (r *Reconciler) Trusted(*http.Request) error {
 	if r.trusted.Load() {
 		return nil
 	}
-	return errors.New("ValidatingWebhookConfiguration " + ConfigurationName +
+	return errors.New("MutatingWebhookConfiguration " + ConfigurationName +
 		" is missing, or does not trust this replica yet")
 }
