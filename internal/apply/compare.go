@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -36,7 +37,8 @@ func matches(live, want client.Object) bool {
 	return equality.Semantic.DeepEqual(live, overlay(live, want))
 }
 
-// overlay is the live object with the content and the labels that are wanted, and without owners.
+// overlay is the live object with the content and the labels that are wanted, and without owners. Its status is not
+// content: who writes that does so elsewhere.
 func overlay(live, want client.Object) client.Object {
 	target := want.DeepCopyObject().(client.Object)
 	metadata(live).DeepCopyInto(metadata(target))
@@ -45,6 +47,9 @@ func overlay(live, want client.Object) client.Object {
 	maps.Copy(labels, want.GetLabels())
 	target.SetLabels(labels)
 	target.SetOwnerReferences(nil)
+	if status := reflect.ValueOf(target).Elem().FieldByName("Status"); status.IsValid() {
+		status.Set(reflect.ValueOf(live).Elem().FieldByName("Status"))
+	}
 	target.GetObjectKind().SetGroupVersionKind(live.GetObjectKind().GroupVersionKind())
 	return target
 }

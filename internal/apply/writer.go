@@ -64,15 +64,18 @@ func (w Writer) Ensure(ctx context.Context, desired runtime.ApplyConfiguration) 
 	if err := convert(desired, &configuration.Object); err != nil {
 		return false, err
 	}
-	if err := w.force(ctx, configuration); err != nil {
+	applied := live
+	switch err := w.force(ctx, configuration); {
+	case apierrors.IsInvalid(err) && live.GetUID() != "":
+		// What others added need not go together with what is wanted, and must not keep it away.
+	case err != nil:
 		return false, err
+	default:
+		if applied, err = w.typed(configuration); err != nil || matches(applied, want) {
+			return true, err
+		}
 	}
-
 	// Apply takes away only what its owner once put there. What others added goes with an update.
-	applied, err := w.typed(configuration)
-	if err != nil || matches(applied, want) {
-		return true, err
-	}
 	exact := overlay(applied, want)
 	if err := w.client.Update(ctx, exact, w.owner); err != nil {
 		return true, fmt.Errorf("taking foreign fields from %s: %w", describe(want), err)

@@ -6,12 +6,14 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	admissionregistrationv1ac "k8s.io/client-go/applyconfigurations/admissionregistration/v1"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -38,7 +40,7 @@ var (
 
 var _ = BeforeSuite(func(ctx context.Context) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, v1alpha1.AddToScheme} {
 		utilruntime.Must(add(scheme))
 	}
 	definitions, err := crd.All()
@@ -112,6 +114,23 @@ var _ = Describe("Ensure", func() {
 		Expect(counts.during(func() { Expect(ensure(ctx)).To(BeTrue()) })).To(Equal(1))
 		Expect(live(ctx).ManagedFields).To(ConsistOf(SatisfyAll(
 			HaveField("Manager", "entrustment-operator/test"), HaveField("Operation", metav1.ManagedFieldsOperationApply))))
+	})
+
+	It("replaces what others added where the two together would be invalid", func(ctx context.Context) {
+		binding := admissionregistrationv1ac.ValidatingAdmissionPolicyBinding("rule").WithSpec(
+			admissionregistrationv1ac.ValidatingAdmissionPolicyBindingSpec().WithPolicyName("rule").
+				WithValidationActions(admissionregistrationv1.Deny))
+		Expect(writer.Ensure(ctx, binding)).To(BeTrue())
+		found := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
+		Expect(others.Get(ctx, client.ObjectKey{Name: "rule"}, found)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(others.Delete(ctx, found)).To(Succeed()) })
+		found.Spec.ValidationActions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn}
+		Expect(others.Update(ctx, found)).To(Succeed())
+
+		Expect(writer.Ensure(ctx, binding)).To(BeTrue())
+		Expect(others.Get(ctx, client.ObjectKey{Name: "rule"}, found)).To(Succeed())
+		Expect(found.Spec.ValidationActions).To(ConsistOf(admissionregistrationv1.Deny))
+		Expect(writer.Ensure(ctx, binding)).To(BeFalse())
 	})
 
 	It("writes nothing where live and wanted agree", func(ctx context.Context) {
