@@ -6,6 +6,7 @@
 //	   │        └─▶ status          conditions of the four kinds, and events
 //	   └──▶ webhook                 judges pods, warns at templates
 //	cabundle ──▶ lets the API server trust the webhook
+//	rules    ──▶ keeps what the API server enforces by itself
 //
 // snapshot, webhook and cabundle run on every replica, the others on the leader.
 package controllers

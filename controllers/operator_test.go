@@ -57,13 +57,13 @@ var _ = Describe("The operator", Ordered, func() {
 			By("letting it read")
 			open()
 			Eventually(operator.ready).Should(Succeed())
-			Expect(declaring()).To(Succeed())
+			Eventually(declaring).Should(Succeed())
 		})
 	})
 
 	Describe("at a pod", func() {
 		DescribeTable("that is granted what it declares, admits it", func(ctx context.Context, pod *builder.PodBuilder) {
-			Expect(admin.Create(ctx, pod.Obj(), client.DryRunAll)).To(Succeed())
+			Eventually(func() error { return admin.Create(ctx, pod.Obj(), client.DryRunAll) }).Should(Succeed(), "once the rules know too")
 		},
 			Entry("own handling", builder.Pod("core-services", "billing").Purpose("billing")),
 			Entry("an entrustee", builder.Pod("billing-entrustee", "invoices").Purpose("billing").Entrustment("fees")),
@@ -294,7 +294,7 @@ var _ = Describe("The operator", Ordered, func() {
 				g.Expect(repaired.OwnerReferences).To(BeEmpty())
 			}).WithTimeout(5 * time.Second).Should(Succeed())
 		},
-			Entry("deletes it", func(ctx context.Context, p *networkingv1.NetworkPolicy) error { return admin.Delete(ctx, p) }),
+			Entry("deletes it", func(ctx context.Context, p *networkingv1.NetworkPolicy) error { return itself.Delete(ctx, p) }),
 			Entry("takes a label away", edited(func(p *networkingv1.NetworkPolicy) { delete(p.Labels, v1alpha1.LabelManagedBy) })),
 			Entry("takes all labels away", edited(func(p *networkingv1.NetworkPolicy) { p.Labels = nil })),
 			Entry("labels it as another store's", edited(func(p *networkingv1.NetworkPolicy) { p.Labels[v1alpha1.LabelStore] = "orders" })),
@@ -325,7 +325,7 @@ var _ = Describe("The operator", Ordered, func() {
 
 		It("puts its finalizer back", func(ctx context.Context) {
 			store := &v1alpha1.PersonalDataStore{ObjectMeta: metav1.ObjectMeta{Namespace: ledger.Namespace, Name: ledger.Name}}
-			change(ctx, store, func() { store.Finalizers = nil })
+			changeAs(ctx, itself, store, func() { store.Finalizers = nil })
 			Eventually(func(g Gomega) {
 				g.Expect(admin.Get(ctx, ledger, store)).To(Succeed())
 				g.Expect(store.Finalizers).To(ContainElement(v1alpha1.FinalizerIsolation))
@@ -352,7 +352,7 @@ var _ = Describe("The operator", Ordered, func() {
 			Eventually(events).WithArguments(ctx, "data-core").Should(ContainElement(SatisfyAll(
 				HaveField("Reason", "Draining"), HaveField("Note", ContainSubstring("delete pod data-core/leaving-0")))))
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(HaveField("Message", ContainSubstring("goes when the last of them has gone")))
-			Expect(admin.Delete(ctx, policy.DeepCopy())).To(Succeed())
+			Expect(itself.Delete(ctx, policy.DeepCopy())).To(Succeed())
 			Eventually(func() error { return admin.Get(ctx, key, policy) }).Should(Succeed(), "it comes back while there are pods")
 
 			Expect(admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
@@ -382,7 +382,7 @@ var _ = Describe("The operator", Ordered, func() {
 			Expect(access.Grants).To(HaveLen(int(access.GrantCount)))
 			Expect(access.Grants).To(ContainElement(SatisfyAll(
 				HaveField("Purpose", "billing"), HaveField("Entrustment", "fees"), HaveField("Stores", ContainElement("data-billing/billing-ledger")))))
-			Expect(access.NextChangeTime.UTC()).To(Equal(time.Date(2027, time.March, 31, 15, 0, 0, 0, time.UTC)))
+			Expect(access.NextChangeTime.UTC()).To(Equal(time.Date(year+1, time.March, 31, 15, 0, 0, 0, time.UTC)))
 		})
 
 		DescribeTable("repairs that when somebody", func(ctx context.Context, drift func(context.Context, *v1alpha1.PersonalDataAccess) error) {
@@ -398,7 +398,7 @@ var _ = Describe("The operator", Ordered, func() {
 				g.Expect(repaired.Labels).To(Equal(access.Labels))
 			}).WithTimeout(5 * time.Second).Should(Succeed())
 		},
-			Entry("deletes it", func(ctx context.Context, a *v1alpha1.PersonalDataAccess) error { return admin.Delete(ctx, a) }),
+			Entry("deletes it", func(ctx context.Context, a *v1alpha1.PersonalDataAccess) error { return itself.Delete(ctx, a) }),
 			Entry("grants more", shown(func(a *v1alpha1.PersonalDataAccess) {
 				a.Grants = append(a.Grants, v1alpha1.Grant{Purpose: "claims-disposal"})
 			})),
@@ -410,7 +410,7 @@ var _ = Describe("The operator", Ordered, func() {
 
 		It("takes away what somebody forged where nobody is bound", func(ctx context.Context) {
 			forged := builder.Access("default").Grant("billing", "", "data-billing/billing-ledger").Obj()
-			Expect(admin.Create(ctx, forged)).To(Succeed())
+			Expect(itself.Create(ctx, forged)).To(Succeed())
 			Eventually(gone).WithArguments(ctx, client.ObjectKeyFromObject(forged), forged).Should(BeTrue())
 		})
 
@@ -472,7 +472,7 @@ var _ = Describe("The operator", Ordered, func() {
 				now.SetTime(noon)
 				Eventually(admittedTo).WithArguments(ctx, ledgerPolicy).Should(ContainElement("billing-entrustee under fees"), "a clock that is set back converges too")
 			})
-			end := time.Date(2027, time.March, 31, 15, 0, 0, 0, time.UTC)
+			end := time.Date(year+1, time.March, 31, 15, 0, 0, 0, time.UTC)
 			now.SetTime(end.Add(-time.Second))
 			Consistently(admittedTo).WithArguments(ctx, ledgerPolicy).WithTimeout(300 * time.Millisecond).Should(ContainElement("billing-entrustee under fees"))
 
@@ -508,7 +508,7 @@ var _ = Describe("The operator", Ordered, func() {
 			forged.Status = v1alpha1.PurposeStatus{StoreCount: 99, Conditions: []metav1.Condition{{
 				Type: "Forged", Status: metav1.ConditionTrue, Reason: "Forged", LastTransitionTime: metav1.Now(),
 			}}}
-			Expect(admin.Status().Update(ctx, forged)).To(Succeed())
+			Expect(itself.Status().Update(ctx, forged)).To(Succeed())
 			Eventually(func(g Gomega) {
 				g.Expect(admin.Get(ctx, types.NamespacedName{Name: "billing"}, purpose)).To(Succeed())
 				g.Expect(purpose.Status).To(Equal(told))
@@ -568,7 +568,7 @@ var _ = Describe("The operator", Ordered, func() {
 			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "core-services"}}
 			change(ctx, namespace, func() { metav1.SetMetaDataLabel(&namespace.ObjectMeta, "team", "billing") })
 			policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledgerPolicy.Namespace, Name: ledgerPolicy.Name}}
-			change(ctx, policy, func() { metav1.SetMetaDataAnnotation(&policy.ObjectMeta, "note", "read") })
+			changeAs(ctx, itself, policy, func() { metav1.SetMetaDataAnnotation(&policy.ObjectMeta, "note", "read") })
 			now.SetTime(noon.Add(time.Minute))
 			DeferCleanup(func() { now.SetTime(noon) })
 			Consistently(operator.writes.since).WithArguments(n).WithTimeout(time.Second).Should(BeEmpty())
@@ -596,9 +596,45 @@ var _ = Describe("The operator", Ordered, func() {
 				operator.start()
 				Eventually(operator.ready).Should(Succeed())
 			})
-			Expect(admin.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledgerPolicy.Namespace, Name: ledgerPolicy.Name}})).To(Succeed())
+			Expect(itself.Delete(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledgerPolicy.Namespace, Name: ledgerPolicy.Name}})).To(Succeed())
 			Eventually(func() error { return admin.Get(ctx, ledgerPolicy, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
 		})
+
+		DescribeTable("puts a rule back, and tells of it, when somebody", func(ctx context.Context, drift func(context.Context, client.Object) error) {
+			for _, rule := range []client.Object{
+				&admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "managed.entrustment.dev"}},
+				&admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "managed.entrustment.dev"}},
+			} {
+				key := client.ObjectKeyFromObject(rule)
+				Expect(admin.Get(ctx, key, rule)).To(Succeed())
+				before := rule.DeepCopyObject().(client.Object)
+				Expect(drift(ctx, rule)).To(Succeed())
+				Eventually(func(g Gomega) {
+					live := before.DeepCopyObject().(client.Object)
+					g.Expect(admin.Get(ctx, key, live)).To(Succeed())
+					g.Expect(live.GetResourceVersion()).NotTo(Equal(before.GetResourceVersion()))
+					g.Expect(content(live)).To(Equal(content(before)))
+					g.Expect(live.GetLabels()).To(Equal(before.GetLabels()))
+				}).WithTimeout(5 * time.Second).Should(Succeed())
+			}
+			Eventually(events).WithArguments(ctx, "default").Should(ContainElement(SatisfyAll(
+				HaveField("Reason", "RuleRepaired"), HaveField("Regarding.Name", "managed.entrustment.dev"))))
+			Eventually(operator.ready).Should(Succeed())
+			Eventually(func() error {
+				return admin.Delete(ctx, &v1alpha1.PersonalDataAccess{ObjectMeta: metav1.ObjectMeta{Namespace: billers.Namespace, Name: billers.Name}}, client.DryRunAll)
+			}).Should(MatchError(ContainSubstring("written by it alone")), "it bites again")
+		},
+			Entry("deletes it", func(ctx context.Context, rule client.Object) error { return admin.Delete(ctx, rule) }),
+			Entry("takes its label away", func(ctx context.Context, rule client.Object) error {
+				rule.SetLabels(nil)
+				return admin.Update(ctx, rule)
+			}),
+			Entry("weakens it", weaken),
+			Entry("weakens it and takes its label away", func(ctx context.Context, rule client.Object) error {
+				rule.SetLabels(nil)
+				return weaken(ctx, rule)
+			}),
+		)
 
 		It("makes the API server trust it again when somebody takes that away", func(ctx context.Context) {
 			hooks := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
@@ -636,8 +672,13 @@ func create(ctx context.Context, object client.Object) {
 // change edits the newest version of an object.
 func change(ctx context.Context, object client.Object, edit func()) {
 	GinkgoHelper()
+	changeAs(ctx, admin, object, edit)
+}
+
+func changeAs(ctx context.Context, who client.Client, object client.Object, edit func()) {
+	GinkgoHelper()
 	Eventually(func() error {
-		_, err := controllerutil.CreateOrPatch(ctx, admin, object, func() error { edit(); return nil })
+		_, err := controllerutil.CreateOrPatch(ctx, who, object, func() error { edit(); return nil })
 		return err
 	}).Should(Succeed())
 }
@@ -645,15 +686,39 @@ func change(ctx context.Context, object client.Object, edit func()) {
 func edited(edit func(*networkingv1.NetworkPolicy)) func(context.Context, *networkingv1.NetworkPolicy) error {
 	return func(ctx context.Context, policy *networkingv1.NetworkPolicy) error {
 		edit(policy)
-		return admin.Update(ctx, policy)
+		return itself.Update(ctx, policy)
 	}
 }
 
 func shown(edit func(*v1alpha1.PersonalDataAccess)) func(context.Context, *v1alpha1.PersonalDataAccess) error {
 	return func(ctx context.Context, access *v1alpha1.PersonalDataAccess) error {
 		edit(access)
-		return admin.Update(ctx, access)
+		return itself.Update(ctx, access)
 	}
+}
+
+// weaken lets an admission rule refuse nothing. The API server takes no binding that both warns and denies: to add what is
+// wanted to what is there would not be enough.
+func weaken(ctx context.Context, rule client.Object) error {
+	switch rule := rule.(type) {
+	case *admissionregistrationv1.ValidatingAdmissionPolicy:
+		rule.Spec.FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
+		rule.Spec.Validations[0].Expression = "true"
+	case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
+		rule.Spec.ValidationActions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn}
+	}
+	return admin.Update(ctx, rule)
+}
+
+// content of an admission rule.
+func content(rule client.Object) any {
+	switch rule := rule.(type) {
+	case *admissionregistrationv1.ValidatingAdmissionPolicy:
+		return rule.Spec
+	case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
+		return rule.Spec
+	}
+	return nil
 }
 
 func gone(ctx context.Context, key types.NamespacedName, into client.Object) bool {

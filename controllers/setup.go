@@ -12,6 +12,7 @@ import (
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/networkpolicy"
+	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/controllers/status"
 	"entrustment.dev/operator/internal/apply"
@@ -30,6 +31,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		recorder  = mgr.GetEventRecorder(component)
 		writer    = func(reconciler string) apply.Writer { return apply.NewWriter(mgr.GetClient(), reconciler) }
 		trust     = &cabundle.Reconciler{Writer: writer("cabundle"), Authority: serving.CA}
+		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
@@ -37,6 +39,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
 		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock},
 		trust,
+		keeper,
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting up %T: %w", reconciler, err)
@@ -52,7 +55,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		return err
 	}
 	return checks{
-		{"snapshot", published}, {"webhook", server.StartedChecker()}, {"cabundle", trust.Trusted},
+		{"snapshot", published}, {"webhook", server.StartedChecker()}, {"cabundle", trust.Trusted}, {"rules", keeper.Kept},
 	}.add(mgr)
 }
 

@@ -70,7 +70,7 @@ func start(ctx context.Context, dir string, say func(line string)) (_ *cluster, 
 	if err := c.install(ctx, webhook); err != nil {
 		return nil, err
 	}
-	say(step("Installed roles and webhooks", began))
+	say(step("Installed roles, webhooks and admission rules", began))
 
 	began = time.Now()
 	if err := c.startOperator(ctx, webhook); err != nil {
@@ -146,7 +146,7 @@ func (c *cluster) install(ctx context.Context, webhook string) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	objects, err := manifests("config/rbac", "config/webhook")
+	objects, err := manifests("config/rbac", "config/webhook", "config/admission")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,54 @@
+// Package admission embeds the rules that the API server enforces by itself: a fixed set of ValidatingAdmissionPolicies,
+// each with its one binding of the same name. They hold while the operator and its webhook are dead, so none of them asks
+// either; what they have to know of grants is their parameter, the PersonalDataAccess of the pod's namespace.
+//
+// Whoever installs the rules, keeps them or tests them reads the same bytes. They spell out what the API server would
+// default, so that a live object can be compared exactly. The package decides nothing.
+package admission
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// Operator is the user for whom the rules on the operator's own objects make an exception. The rules have to repeat it,
+// because CEL knows no constants; a test holds them to it.
+const Operator = "system:serviceaccount:entrustment-system:entrustment-operator"
+
+//go:embed *.yaml
+var files embed.FS
+
+// All returns the rules, sorted by name, each policy before its binding. The caller owns them.
+func All() ([]*unstructured.Unstructured, error) {
+	entries, err := files.ReadDir(".") // sorted
+	if err != nil {
+		return nil, fmt.Errorf("list the embedded rules: %w", err)
+	}
+	var rules []*unstructured.Unstructured
+	for _, entry := range entries {
+		if entry.Name() == "kustomization.yaml" {
+			continue
+		}
+		text, err := files.ReadFile(entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read the embedded %s: %w", entry.Name(), err)
+		}
+		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+		for {
+			rule := &unstructured.Unstructured{}
+			if err := documents.Decode(&rule.Object); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, fmt.Errorf("decode the embedded %s: %w", entry.Name(), err)
+			}
+			rules = append(rules, rule)
+		}
+	}
+	return rules, nil
+}
