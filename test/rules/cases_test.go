@@ -261,7 +261,7 @@ func refusals() map[string][]try {
 	// managed objects
 	const alone = "written by it alone"
 	managedRule := func(tries ...try) { add("managed.entrustment.dev", tries...) }
-	own := policy("bound", "pds.orders", managed)
+	own := policy("bound", "pds.archive", managed)
 	managedRule(
 		try{"deleting a policy", deletes(own), alone},
 		try{"deleting policies", func(ctx context.Context, c client.Client) error {
@@ -319,6 +319,11 @@ func refusals() map[string][]try {
 	add("status.entrustment.dev", changes("the status of a store", "status is written by", store, "status", func(s *v1alpha1.PersonalDataStore) {
 		s.Status.GrantCount = 9
 	}, "strategic patch")...)
+
+	// A namespace that goes while one of its stores stays.
+	add("stores.entrustment.dev", try{"deleting the policy of a store with its namespace", func(ctx context.Context, _ client.Client) error {
+		return namespacer.Delete(ctx, policy("closing", "pds.orders", nil), client.DryRunAll) // whoever asks
+	}, "goes after the last pod of the store"})
 
 	// Secrets
 	for path, edit := range references() {

@@ -47,7 +47,7 @@ var _ = Describe("The rules", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("make no exception for controllers in a namespace that stays", func(ctx context.Context) {
-		remove := deletes(policy("bound", "pds.orders", nil))
+		remove := deletes(policy("bound", "pds.archive", nil))
 		Expect(remove(ctx, namespacer)).To(MatchError(ContainSubstring("written by it alone")))
 		Expect(remove(ctx, collector)).To(MatchError(ContainSubstring("written by it alone")))
 	})
@@ -176,8 +176,8 @@ func permissions() []try {
 		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "debug"}}}
 	}, "apply", "JSON patch")...)
 	all = append(all, changes("nothing on a pod", "", pod, "", func(*corev1.Pod) {})...)
-	all = append(all, changes("nothing on a policy", "", policy("bound", "pds.orders", nil), "", func(*networkingv1.NetworkPolicy) {})...)
-	all = append(all, changes("a network plugin's finalizer", "", policy("bound", "pds.orders", nil), "", func(p *networkingv1.NetworkPolicy) {
+	all = append(all, changes("nothing on a policy", "", policy("bound", "pds.archive", nil), "", func(*networkingv1.NetworkPolicy) {})...)
+	all = append(all, changes("a network plugin's finalizer", "", policy("bound", "pds.archive", nil), "", func(p *networkingv1.NetworkPolicy) {
 		p.Finalizers = append(p.Finalizers, "example.com/enforced")
 	})...)
 	all = append(all, changes("nothing on a Secret", "", secret("bound", "pds.data.orders.reader", nil), "", func(*corev1.Secret) {})...)

@@ -77,7 +77,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 		Grant("ended", "").NotAfter(now.Add(-time.Hour)).
 		Grant("lasting", "").NotAfter(now.Add(time.Hour)).Obj())
 	create(operator, builder.Access("reporting").Report().Obj())
-	create(operator, policy("bound", "pds.orders", managed))
+	create(operator, policy("bound", "pds.archive", managed))
 	create(operator, secret("bound", "pds.data.orders.reader", managed))
 	create(operator, secret("bound", "labelled", managed))
 	create(operator, roleBinding("bound", "readers", managed))
@@ -99,6 +99,12 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	for _, rule := range rules {
 		Expect(admin.Create(ctx, rule)).To(Succeed())
 	}
+	makeNamespace(ctx, "closing")
+	closing := builder.Store("closing", "orders").AllowedPurposes("billing").Obj()
+	closing.Finalizers = []string{v1alpha1.FinalizerIsolation}
+	create(operator, closing)
+	create(operator, policy("closing", "pds.orders", managed))
+	Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "closing"}})).To(Succeed())
 	for rule, tries := range refusals() {
 		Eventually(tries[0].attempt).WithArguments(ctx, client.NewDryRunClient(admin)).ShouldNot(Succeed(), rule)
 	}
