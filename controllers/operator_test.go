@@ -606,9 +606,12 @@ var _ = Describe("The operator", Ordered, func() {
 				&admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "managed.entrustment.dev"}},
 			} {
 				key := client.ObjectKeyFromObject(rule)
-				Expect(admin.Get(ctx, key, rule)).To(Succeed())
-				before := rule.DeepCopyObject().(client.Object)
-				Expect(drift(ctx, rule)).To(Succeed())
+				var before client.Object
+				Eventually(func(g Gomega) { // the API server writes the status of a policy that was put back
+					g.Expect(admin.Get(ctx, key, rule)).To(Succeed())
+					before = rule.DeepCopyObject().(client.Object)
+					g.Expect(drift(ctx, rule)).To(Succeed())
+				}).Should(Succeed())
 				Eventually(func(g Gomega) {
 					live := before.DeepCopyObject().(client.Object)
 					g.Expect(admin.Get(ctx, key, live)).To(Succeed())
