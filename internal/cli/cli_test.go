@@ -235,7 +235,7 @@ func TestRequests(t *testing.T) {
 				failed("-:2: unexpected end of JSON input") +
 				failed("-:4: namespace is required") +
 				failed(`-:5: store: \"b\" is not NAMESPACE/NAME`) +
-				failed("-:6: json: cannot unmarshal array into Go value of type cli.request") +
+				failed("-:6: must be an object, not array") +
 				denied +
 				failed(`-:8: duplicate field \"purpose\"`) +
 				failed(`-:9: unknown field \"Store\"`) +
@@ -243,7 +243,7 @@ func TestRequests(t *testing.T) {
 			wantWrong: "error: -:2: unexpected end of JSON input\n" +
 				"error: -:4: namespace is required\n" +
 				`error: -:5: store: "b" is not NAMESPACE/NAME` + "\n" +
-				"error: -:6: json: cannot unmarshal array into Go value of type cli.request\n" +
+				"error: -:6: must be an object, not array\n" +
 				`error: -:8: duplicate field "purpose"` + "\n" +
 				`error: -:9: unknown field "Store"` + "\n" +
 				"error: -:10: invalid character '{' after top-level value\n",

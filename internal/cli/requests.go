@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -81,8 +82,16 @@ func (c *can) answerRequests(ctx context.Context) error {
 func parseRequest(line []byte) (entrustment.Request, error) {
 	var r request
 	strict, err := kjson.UnmarshalStrict(line, &r)
-	if err := errors.Join(append(strict, err)...); err != nil {
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &mistyped) && mistyped.Field == "":
+		return entrustment.Request{}, fmt.Errorf("must be an object, not %s", mistyped.Value)
+	case errors.As(err, &mistyped):
+		return entrustment.Request{}, fmt.Errorf("%s must be a string, not %s", mistyped.Field, mistyped.Value)
+	case err != nil:
 		return entrustment.Request{}, err
+	case len(strict) > 0: // the first is enough: a line has one answer
+		return entrustment.Request{}, strict[0]
 	}
 	if r.Namespace == "" {
 		return entrustment.Request{}, errors.New("namespace is required")
