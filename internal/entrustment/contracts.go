@@ -308,14 +308,12 @@ func (s *contractCompiler) locate(c *contract) {
 	grounded := func(country string) bool {
 		return country == home || slices.ContainsFunc(c.obj.Spec.Transfers, func(t v1alpha1.Transfer) bool { return t.Country == country })
 	}
-	if country := c.entrustee.obj.Spec.Country; !grounded(country) {
-		c.location = &fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
-		return
-	}
-	for _, country := range c.entrustee.obj.Spec.HandlingCountries {
-		if !grounded(country) {
-			c.location = &fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
-			return
+	for _, countries := range [...][]string{{c.entrustee.obj.Spec.Country}, c.entrustee.obj.Spec.HandlingCountries} {
+		for _, country := range countries {
+			if !grounded(country) {
+				c.location = &fault{reason: v1alpha1.ReasonTransferBasisMissing, tier: c, party: c.entrustee, detail: country}
+				return
+			}
 		}
 	}
 }
