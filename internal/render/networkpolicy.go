@@ -47,18 +47,20 @@ func NetworkPolicy(store *v1alpha1.PersonalDataStore, grants []entrustment.Grant
 	if endpoint.PodSelector == nil || reporting {
 		return nil
 	}
-	policy := Closed(store.Namespace, store.Name, PodSelector(endpoint.PodSelector))
-	// A rule without peers would admit everybody, one without ports every port.
-	if peers, ports := peers(grants), ports(endpoint.Ports); len(peers) > 0 && len(ports) > 0 {
-		policy.Spec.WithIngress(networkingv1ac.NetworkPolicyIngressRule().WithFrom(peers...).WithPorts(ports...))
+	pods := PodSelector(endpoint.PodSelector)
+	policy := Closed(store.Namespace, store.Name, pods)
+	// A rule without ports would open every port. One that nobody has a grant for names the guarded ports all the same:
+	// the admission rules read there what is guarded, and who is admitted.
+	if ports := ports(endpoint.Ports); len(ports) > 0 {
+		policy.Spec.WithIngress(networkingv1ac.NetworkPolicyIngressRule().
+			WithFrom(ownPods(pods)).WithFrom(peers(grants)...).WithPorts(ports...))
 	}
 	return policy
 }
 
-// Closed is the policy of a store that only its own pods reach, those that pods selects.
+// Closed is the policy of a store that only its own pods reach, those that pods selects. Which ports are guarded it does not
+// say, so all of them are.
 func Closed(namespace, store string, pods *metav1.LabelSelector) *networkingv1ac.NetworkPolicyApplyConfiguration {
-	ownPods := networkingv1ac.NetworkPolicyIngressRule().
-		WithFrom(networkingv1ac.NetworkPolicyPeer().WithPodSelector(selector(pods)))
 	return networkingv1ac.NetworkPolicy(NetworkPolicyName(store), namespace).
 		WithLabels(map[string]string{
 			v1alpha1.LabelManagedBy:      v1alpha1.ManagedBy,
@@ -68,7 +70,11 @@ func Closed(namespace, store string, pods *metav1.LabelSelector) *networkingv1ac
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(selector(pods)).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress).
-			WithIngress(ownPods))
+			WithIngress(networkingv1ac.NetworkPolicyIngressRule().WithFrom(ownPods(pods))))
+}
+
+func ownPods(pods *metav1.LabelSelector) *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPeer().WithPodSelector(selector(pods))
 }
 
 // PodSelector is a store's selector in the terms of Kubernetes.

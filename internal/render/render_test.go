@@ -92,7 +92,7 @@ func TestNetworkPolicy(t *testing.T) {
 		"a store without ports admits nobody": {
 			store:  ledger(func(s *v1alpha1.PersonalDataStore) { s.Spec.Endpoint.Ports = nil }),
 			grants: []entrustment.Grant{{Namespace: "billing", Purposes: []string{"billing"}}},
-			golden: "closed.yaml",
+			golden: "portless.yaml",
 		},
 		"suspended wins over Report": {
 			store: ledger(func(s *v1alpha1.PersonalDataStore) {
