@@ -343,7 +343,8 @@ var _ = Describe("The operator", Ordered, func() {
 			pod := builder.Pod("data-core", "leaving-0").Label("app", "leaving").Obj()
 			create(ctx, pod)
 
-			Expect(admin.Delete(ctx, store)).To(Succeed())
+			Eventually(func() error { return admin.Delete(ctx, store, client.DryRunAll) }).Should(MatchError(ContainSubstring("is in use under 1 grants; suspend it")))
+			remove(ctx, store)
 			Eventually(func(g Gomega) {
 				g.Expect(admin.Get(ctx, key, policy)).To(Succeed())
 				g.Expect(admitted(policy)).To(BeEmpty(), "closed to all but its own pods")
@@ -664,11 +665,22 @@ func create(ctx context.Context, object client.Object) {
 	GinkgoHelper()
 	Expect(admin.Create(ctx, object)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
-		Expect(client.IgnoreNotFound(admin.Delete(ctx, object, client.GracePeriodSeconds(0)))).To(Succeed())
+		remove(ctx, object)
 		if _, slow := object.(*corev1.Namespace); !slow {
 			Eventually(gone).WithArguments(ctx, client.ObjectKeyFromObject(object), object).Should(BeTrue())
 		}
 	})
+}
+
+// remove deletes an object, once it is not in use any more. A store has to be suspended for that.
+func remove(ctx context.Context, object client.Object) {
+	GinkgoHelper()
+	if store, ok := object.(*v1alpha1.PersonalDataStore); ok && !gone(ctx, client.ObjectKeyFromObject(store), store) {
+		change(ctx, store, func() { store.Spec.Suspended, store.Spec.SuspendedReason = true, "it goes" })
+	}
+	Eventually(func() error {
+		return client.IgnoreNotFound(admin.Delete(ctx, object, client.GracePeriodSeconds(0)))
+	}).Should(Succeed())
 }
 
 // change edits the newest version of an object.

@@ -16,6 +16,10 @@ const (
 	LabelStoreNamespace = Group + "/store-namespace"
 	LabelCredential     = Group + "/credential"
 
+	// LabelNamespaceUID of a PersonalDataAccess is the UID of the namespace whose grants it shows. One that was deleted and
+	// made anew under the same name is another namespace, and is granted nothing by it.
+	LabelNamespaceUID = Group + "/namespace-uid"
+
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "entrustment-operator"
 )

@@ -1,5 +1,5 @@
 // Package admission embeds the rules that the API server enforces by itself: a fixed set of ValidatingAdmissionPolicies,
-// each with its one binding of the same name. They hold while the operator and its webhook are dead, so none of them asks
+// each with a binding of the same name that denies; some have another that warns, about templates. They hold while the operator and its webhook are dead, so none of them asks
 // either; what they have to know of grants is their parameter, the PersonalDataAccess of the pod's namespace.
 //
 // Whoever installs the rules, keeps them or tests them reads the same bytes. They spell out what the API server would
@@ -24,9 +24,9 @@ const Operator = "system:serviceaccount:entrustment-system:entrustment-operator"
 //go:embed *.yaml
 var files embed.FS
 
-// All returns the rules, sorted by name, each policy before its binding. The caller owns them.
+// All returns the rules in the order of the files, each policy before its bindings. The caller owns them.
 func All() ([]*unstructured.Unstructured, error) {
-	entries, err := files.ReadDir(".") // sorted
+	entries, err := files.ReadDir(".")
 	if err != nil {
 		return nil, fmt.Errorf("list the embedded rules: %w", err)
 	}
@@ -47,7 +47,18 @@ func All() ([]*unstructured.Unstructured, error) {
 			} else if err != nil {
 				return nil, fmt.Errorf("decode the embedded %s: %w", entry.Name(), err)
 			}
-			rules = append(rules, rule)
+			if !rule.IsList() {
+				rules = append(rules, rule)
+				continue
+			}
+			// Rules that share expressions are one list, because a YAML document cannot refer to another.
+			list, err := rule.ToList()
+			if err != nil {
+				return nil, fmt.Errorf("decode the embedded %s: %w", entry.Name(), err)
+			}
+			for i := range list.Items {
+				rules = append(rules, &list.Items[i])
+			}
 		}
 	}
 	return rules, nil

@@ -37,7 +37,7 @@ type eventRecorder interface {
 	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
 }
 
-// Reconciler keeps a policy and its binding, which have one name.
+// Reconciler keeps what has one name: a policy and the binding that denies, or another binding.
 type Reconciler struct {
 	Writer   apply.Writer
 	Recorder eventRecorder
@@ -47,7 +47,7 @@ type Reconciler struct {
 }
 
 type rule struct {
-	objects []*unstructured.Unstructured // the policy, then its binding
+	objects []*unstructured.Unstructured // the policy before its binding
 	kept    atomic.Bool
 	once    atomic.Bool // it was kept before: who writes now repairs
 }
@@ -55,7 +55,7 @@ type rule struct {
 // The names are what this replica may write. Kinds as a whole are only watched: no list can be limited to several names.
 //
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=list;watch
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=confinement.entrustment.dev;finalizers.entrustment.dev;grants.entrustment.dev;labels-bindings.entrustment.dev;labels.entrustment.dev;managed.entrustment.dev;purposeless.entrustment.dev;secrets.entrustment.dev;status.entrustment.dev;stores.entrustment.dev,verbs=get;create;update;patch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=confinement-templates.entrustment.dev;confinement.entrustment.dev;credentials.entrustment.dev;entrust.entrustment.dev;finalizers.entrustment.dev;grants.entrustment.dev;in-use-prohibitions.entrustment.dev;in-use-purposes.entrustment.dev;in-use.entrustment.dev;installation.entrustment.dev;labels-bindings.entrustment.dev;labels.entrustment.dev;managed.entrustment.dev;namespaces.entrustment.dev;purposeless.entrustment.dev;secrets-templates.entrustment.dev;secrets.entrustment.dev;status.entrustment.dev;store-confinement-templates.entrustment.dev;store-confinement.entrustment.dev;store-pods.entrustment.dev;store-policies.entrustment.dev;store-routes.entrustment.dev;store-volumes.entrustment.dev;stores.entrustment.dev,verbs=get;create;update;patch
 
 // SetupWithManager watches the rules for what others do to them. Those that are not there yet are asked for once.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"entrustment.dev/operator/config/admission"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/test/controlplane"
 )
@@ -146,11 +147,15 @@ func (c *cluster) install(ctx context.Context, webhook string) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	objects, err := manifests("config/rbac", "config/webhook", "config/admission")
+	objects, err := manifests("config/rbac", "config/webhook")
 	if err != nil {
 		return err
 	}
-	for _, object := range objects {
+	rules, err := admission.All()
+	if err != nil {
+		return err
+	}
+	for _, object := range append(objects, rules...) {
 		if err := callDirectly(object, webhook); err != nil {
 			return err
 		}

@@ -52,6 +52,7 @@ type Grant struct {
 type Access struct {
 	Processor   string
 	Enforcement v1alpha1.Enforcement
+	Namespace   types.UID     // of the namespace; empty: not known
 	Grants      []AccessGrant // sorted by entrustment, then purpose
 }
 

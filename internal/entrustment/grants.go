@@ -82,7 +82,9 @@ func (s *Snapshot) NamespaceAccess(namespace string) (Access, bool) {
 	if !b.bound() {
 		return Access{}, false
 	}
-	return Access{Processor: b.party.name, Enforcement: b.enforcement(), Grants: s.accessGrants(b)}, true
+	return Access{
+		Processor: b.party.name, Enforcement: b.enforcement(), Namespace: s.namespaces[namespace], Grants: s.accessGrants(b),
+	}, true
 }
 
 func (s *Snapshot) accessGrants(b *binding) []AccessGrant {
@@ -268,7 +270,7 @@ func (s *Snapshot) SameStoreGrants(old *Snapshot, key types.NamespacedName) bool
 func (s *Snapshot) SameNamespaceAccess(old *Snapshot, namespace string) bool {
 	now, bound := s.NamespaceAccess(namespace)
 	before, wasBound := old.NamespaceAccess(namespace)
-	return bound == wasBound && now.Processor == before.Processor && now.Enforcement == before.Enforcement &&
+	return bound == wasBound && now.Processor == before.Processor && now.Enforcement == before.Enforcement && now.Namespace == before.Namespace &&
 		slices.EqualFunc(now.Grants, before.Grants, func(a, b AccessGrant) bool {
 			return a.Purpose == b.Purpose && a.Entrustment == b.Entrustment && a.Until.Equal(b.Until) &&
 				a.PodDeadline == b.PodDeadline && slices.Equal(a.Stores, b.Stores) && slices.Equal(a.Secrets, b.Secrets)

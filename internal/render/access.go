@@ -18,6 +18,10 @@ func Access(namespace string, access entrustment.Access) *apiac.PersonalDataAcce
 		WithEnforcement(access.Enforcement).
 		WithGrantCount(int32(len(access.Grants)))
 
+	if access.Namespace != "" {
+		rendered.WithLabels(map[string]string{v1alpha1.LabelNamespaceUID: string(access.Namespace)})
+	}
+
 	var first time.Time
 	for _, g := range access.Grants {
 		rendered.WithGrants(grant(g))

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"entrustment.dev/operator/api/v1alpha1"
 )
@@ -26,6 +27,12 @@ func (b *AccessBuilder) Obj() *v1alpha1.PersonalDataAccess { return b.obj.DeepCo
 // Processor names the party to which the namespace is bound.
 func (b *AccessBuilder) Processor(name string) *AccessBuilder {
 	b.obj.ProcessorName = name
+	return b
+}
+
+// Namespace names the very namespace that is granted something, by its UID.
+func (b *AccessBuilder) Namespace(uid types.UID) *AccessBuilder {
+	b.obj.Labels = map[string]string{v1alpha1.LabelNamespaceUID: string(uid)}
 	return b
 }
 

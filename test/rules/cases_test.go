@@ -244,7 +244,7 @@ func refusals() map[string][]try {
 	} {
 		create("confinement.entrustment.dev", name, confined, with(declaring("x"), edit))
 	}
-	create("confinement.entrustment.dev", "a mirror pod", "a mirror pod must not", with(declaring("x"), func(p *corev1.Pod) {
+	create("confinement.entrustment.dev", "a mirror pod", "must not be a mirror pod", with(declaring("x"), func(p *corev1.Pod) {
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, corev1.MirrorPodAnnotationKey, "x")
 		p.Spec.NodeName = "node"
 	}))
@@ -254,9 +254,6 @@ func refusals() map[string][]try {
 			metav1.SetMetaDataAnnotation(&p.ObjectMeta, "k8s.v1.cni.cncf.io/networks", "lan")
 		})...)
 	}
-	add("confinement.entrustment.dev", changes("an ephemeral container", "ephemeral containers", pod, "ephemeralcontainers", func(p *corev1.Pod) {
-		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{debug}
-	}, "apply", "JSON patch")...)
 
 	// managed objects
 	const alone = "written by it alone"

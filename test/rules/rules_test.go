@@ -84,9 +84,9 @@ var _ = Describe("The rules", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("let a namespace go with all that is managed there", func(ctx context.Context) {
-		makeNamespace(ctx, "going")
+		uid := makeNamespace(ctx, "going")
 		for _, object := range []client.Object{
-			builder.Access("going").Grant("billing", "").Obj(), policy("going", "pds.orders", managed),
+			builder.Access("going").Namespace(uid).Grant("billing", "").Obj(), policy("going", "pds.orders", managed),
 			secret("going", "pds.data.orders.reader", managed), roleBinding("going", "readers", managed),
 		} {
 			Expect(operator.Create(ctx, object)).To(Succeed())

@@ -67,16 +67,17 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	collector = as("system:serviceaccount:kube-system:generic-garbage-collector")
 
 	// Objects from before the rules: whatever the rules refuse to make.
+	uids := map[string]types.UID{}
 	for _, name := range []string{"bound", "reporting", "unbound"} {
-		makeNamespace(ctx, name)
+		uids[name] = makeNamespace(ctx, name)
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	create := func(as client.Client, object client.Object) { Expect(as.Create(ctx, object)).To(Succeed()) }
-	create(operator, builder.Access("bound").
+	create(operator, builder.Access("bound").Namespace(uids["bound"]).
 		Grant("billing", "").Grant("billing", "fees").
 		Grant("ended", "").NotAfter(now.Add(-time.Hour)).
 		Grant("lasting", "").NotAfter(now.Add(time.Hour)).Obj())
-	create(operator, builder.Access("reporting").Report().Obj())
+	create(operator, builder.Access("reporting").Namespace(uids["reporting"]).Report().Obj())
 	create(operator, policy("bound", "pds.archive", managed))
 	create(operator, secret("bound", "pds.data.orders.reader", managed))
 	create(operator, secret("bound", "labelled", managed))
@@ -114,12 +115,14 @@ var _ = BeforeSuite(func(ctx context.Context) {
 var managed = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 
 // makeNamespace returns once pods can be made there.
-func makeNamespace(ctx context.Context, name string) {
+func makeNamespace(ctx context.Context, name string) types.UID {
 	GinkgoHelper()
-	Expect(admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	Expect(admin.Create(ctx, namespace)).To(Succeed())
 	Eventually(func() error {
 		return admin.Get(ctx, types.NamespacedName{Namespace: name, Name: "default"}, &corev1.ServiceAccount{})
 	}).Should(Succeed())
+	return namespace.UID
 }
 
 func declaring(name string) *builder.PodBuilder {
