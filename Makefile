@@ -106,8 +106,8 @@ fuzz: ## Run each fuzz target for FUZZTIME (FUZZTIME=20s)
 	  done
 
 .PHONY: measure
-measure: ## Run the benchmarks
-	@grep -rl --include='*_test.go' '^func Benchmark' $(CODE) | xargs -n1 dirname | sort -u | \
+measure: ## Run the benchmarks, some of them against a real API server
+	@$(WITH_ASSETS) grep -rl --include='*_test.go' '^func Benchmark' $(CODE) | xargs -n1 dirname | sort -u | \
 	  while read -r package; do \
 	    $(call say,$$package); \
 	    go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) "./$$package" || exit 1; \

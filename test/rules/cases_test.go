@@ -190,8 +190,12 @@ func refusals() map[string][]try {
 	// labels
 	const immutable = "are immutable"
 	relabel := func(name string, pod *corev1.Pod, edit func(*corev1.Pod), without ...string) {
+		rule := "labels.entrustment.dev"
+		if name == "an entrustment that was not declared" {
+			rule = "labels-entrustment.entrustment.dev" // an ordinary pod has no other label that a selector could know it by
+		}
 		for _, sub := range []string{"", "status"} {
-			add("labels.entrustment.dev", changes(fmt.Sprintf("%s at %q", name, sub), immutable, pod, sub, edit, without...)...)
+			add(rule, changes(fmt.Sprintf("%s at %q", name, sub), immutable, pod, sub, edit, without...)...)
 		}
 	}
 	pod, plain := declaring("declaring").Obj(), ordinary("ordinary").Obj()
@@ -244,6 +248,9 @@ func refusals() map[string][]try {
 	} {
 		create("confinement.entrustment.dev", name, confined, with(declaring("x"), edit))
 	}
+	create("confinement-entrustment.entrustment.dev", "the host's network without a purpose", confined, with(builder.Pod("reporting", "x").Entrustment("fees"), func(p *corev1.Pod) {
+		p.Spec.HostNetwork = true
+	}))
 	create("confinement.entrustment.dev", "a mirror pod", "must not be a mirror pod", with(declaring("x"), func(p *corev1.Pod) {
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, corev1.MirrorPodAnnotationKey, "x")
 		p.Spec.NodeName = "node"
