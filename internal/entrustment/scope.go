@@ -2,6 +2,7 @@ package entrustment
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -32,7 +33,7 @@ func (s *Snapshot) scopeValid(say *conditions, c *contract) {
 		say.isFalse(kind, reason, "%s", message)
 		return
 	}
-	if excess := s.exceedsParent(c); excess != "" {
+	for excess := range s.exceedsParent(c, nil) {
 		say.isFalse(kind, v1alpha1.ReasonExceedsParentScope, "%s; clipped to what Entrustment %q permits", excess, c.parent.name())
 		return
 	}
@@ -67,45 +68,117 @@ func (s *Snapshot) storeOutOfScope(c *contract) (v1alpha1.Reason, string) {
 	return "", ""
 }
 
-// exceedsParent names the first thing that a contract asks for and no tier above can give; empty: nothing.
-func (s *Snapshot) exceedsParent(c *contract) string {
-	if c.parent == nil {
-		return ""
+// NewExcess names what a contract, as it is to be written, asks for beyond the tiers above and did not ask for before; before
+// is nil for a new contract. Of a contract whose parent does not exist, or is broken itself, nothing can be said. The
+// snapshot stays as it is.
+func (s *Snapshot) NewExcess(candidate, before *v1alpha1.Entrustment) []string {
+	parent := s.contracts[candidate.Spec.ParentName]
+	if parent == nil || parent.broken || parent.controller == nil || parent.territory == nil {
+		return nil
 	}
-	own, spec := s.ownPurposes(c), &c.obj.Spec
-	for id := range own.all() {
-		if !c.parent.purposes.has(id) {
-			return fmt.Sprintf("purpose %q exceeds the tiers above", s.forests[c.controller.name].members[id].name())
+	as := func(obj *v1alpha1.Entrustment) *contract {
+		if obj == nil {
+			return nil
+		}
+		return &contract{obj: obj, parent: parent, controller: parent.controller}
+	}
+	return slices.Collect(s.exceedsParent(as(candidate), as(before)))
+}
+
+// exceedsParent yields what a contract asks for and no tier above can give, except what it asked for before, if it is known
+// how it was before: what was too much already must not keep anybody from suspending it.
+func (s *Snapshot) exceedsParent(c, before *contract) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if c.parent == nil {
+			return
+		}
+		_ = s.purposesExceed(c, before, yield) && s.storesExceed(c, before, yield) &&
+			tiersExceed(c, before, yield) && placesExceed(c, before, yield)
+	}
+}
+
+func (s *Snapshot) purposesExceed(c, before *contract, yield func(string) bool) bool {
+	var asked set
+	if before != nil {
+		asked = s.ownPurposes(before)
+	}
+	for id := range s.ownPurposes(c).all() {
+		if c.parent.purposes.has(id) || asked.has(id) {
+			continue
+		}
+		if !yield(fmt.Sprintf("purpose %q exceeds the tiers above", s.forests[c.controller.name].members[id].name())) {
+			return false
 		}
 	}
-	for _, st := range spec.Stores {
-		if key := (types.NamespacedName{Namespace: st.Namespace, Name: st.Name}); !c.parent.reaches(s.stores[key]) {
-			return fmt.Sprintf("store %q exceeds the tiers above", key)
+	return true
+}
+
+func (s *Snapshot) storesExceed(c, before *contract, yield func(string) bool) bool {
+	for _, ref := range c.obj.Spec.Stores {
+		key := types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+		if c.parent.reaches(s.stores[key]) || before != nil && before.names(key) {
+			continue
 		}
+		if s.stores[key] == nil && c.parent.named(key) {
+			continue // nobody can reach it before it is there
+		}
+		if !yield(fmt.Sprintf("store %q exceeds the tiers above", key)) {
+			return false
+		}
+	}
+	return true
+}
+
+// tiersExceed compares with each tier above: the categories and the term.
+func tiersExceed(c, before *contract, yield func(string) bool) bool {
+	spec := &c.obj.Spec
+	var was *v1alpha1.EntrustmentSpec
+	if before != nil {
+		was = &before.obj.Spec
 	}
 	for tier := c.parent; tier != nil; tier = tier.parent {
 		above := &tier.obj.Spec
-		if category, uncovered := firstUncovered(above.DataCategories, spec.DataCategories); uncovered {
-			return fmt.Sprintf("category %q exceeds Entrustment %q", category, tier.name())
+		for _, category := range spec.DataCategories {
+			if covers(above.DataCategories, []string{category}) || was != nil && covers(was.DataCategories, []string{category}) {
+				continue
+			}
+			if !yield(fmt.Sprintf("category %q exceeds Entrustment %q", category, tier.name())) {
+				return false
+			}
 		}
-		if above.NotAfter.Before(&spec.NotAfter) {
-			return fmt.Sprintf("notAfter is later than that of Entrustment %q", tier.name())
+		if above.NotAfter.Before(&spec.NotAfter) && (was == nil || was.NotAfter.Before(&spec.NotAfter)) &&
+			!yield(fmt.Sprintf("notAfter is later than that of Entrustment %q", tier.name())) {
+			return false
 		}
-		if spec.NotBefore.Before(above.NotBefore) && spec.NotBefore != nil {
-			return fmt.Sprintf("notBefore is earlier than that of Entrustment %q", tier.name())
+		if spec.NotBefore != nil && spec.NotBefore.Before(above.NotBefore) &&
+			(was == nil || was.NotBefore != nil && spec.NotBefore.Before(was.NotBefore)) &&
+			!yield(fmt.Sprintf("notBefore is earlier than that of Entrustment %q", tier.name())) {
+			return false
 		}
 	}
+	return true
+}
+
+// placesExceed compares with what all tiers above have in common: where the data may be handled, and where they may be sent.
+func placesExceed(c, before *contract, yield func(string) bool) bool {
+	spec := &c.obj.Spec
 	for _, country := range spec.Territories {
-		if !slices.Contains(c.parent.territory, country) {
-			return fmt.Sprintf("territory %s exceeds the tiers above", country)
+		if slices.Contains(c.parent.territory, country) || before != nil && slices.Contains(before.obj.Spec.Territories, country) {
+			continue
+		}
+		if !yield(fmt.Sprintf("territory %s exceeds the tiers above", country)) {
+			return false
 		}
 	}
 	for i := range spec.Egress {
-		if !c.parent.permitsEgress(&spec.Egress[i]) {
-			return fmt.Sprintf("egress to %s exceeds the tiers above", spec.Egress[i].CIDR)
+		if c.parent.permitsEgress(&spec.Egress[i]) || before != nil && before.listsEgress(&spec.Egress[i]) {
+			continue
+		}
+		if !yield(fmt.Sprintf("egress to %s exceeds the tiers above", spec.Egress[i].CIDR)) {
+			return false
 		}
 	}
-	return ""
+	return true
 }
 
 // ownPurposes is what the contract itself asks for.
@@ -141,11 +214,26 @@ func (s *Snapshot) exceedsStores(c *contract) []string {
 // permitsEgress says whether a destination lies within one of every tier from this one up.
 func (c *contract) permitsEgress(d *v1alpha1.EgressDestination) bool {
 	for tier := c; tier != nil; tier = tier.parent {
-		if !slices.ContainsFunc(tier.obj.Spec.Egress, func(above v1alpha1.EgressDestination) bool { return liesWithin(d, &above) }) {
+		if !tier.listsEgress(d) {
 			return false
 		}
 	}
 	return true
+}
+
+// named says whether every tier from this one up lists a store.
+func (c *contract) named(key types.NamespacedName) bool {
+	for tier := c; tier != nil; tier = tier.parent {
+		if !tier.names(key) {
+			return false
+		}
+	}
+	return true
+}
+
+// listsEgress says whether a destination lies within one of the tier's own.
+func (c *contract) listsEgress(d *v1alpha1.EgressDestination) bool {
+	return slices.ContainsFunc(c.obj.Spec.Egress, func(own v1alpha1.EgressDestination) bool { return liesWithin(d, &own) })
 }
 
 func liesWithin(d, above *v1alpha1.EgressDestination) bool {

@@ -24,6 +24,7 @@ type Snapshot struct {
 	parties   map[string]*party
 	bindings  map[string]*binding
 	stores    map[types.NamespacedName]*store
+	inside    map[string][]*store // those made of pods, by namespace, in the order of names
 	contracts map[string]*contract
 
 	namespaces map[string]types.UID // that exist; nil: not known

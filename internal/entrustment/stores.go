@@ -67,7 +67,7 @@ func (s *Snapshot) intend(f *forest, spec *v1alpha1.PersonalDataStoreSpec) set {
 // relateStores gives the stores to their data controllers, in the order of keys, and finds those that share a port of an
 // endpoint: what reaches one reaches the other, so each opens only to those whom all of them admit.
 func (s *Snapshot) relateStores() {
-	inside := map[string][]*store{} // by namespace
+	s.inside = map[string][]*store{}
 	type network struct {
 		prefix netip.Prefix
 		store  *store
@@ -86,10 +86,10 @@ func (s *Snapshot) relateStores() {
 		}
 		if st.obj.Spec.Endpoint.PodSelector != nil {
 			st.demands = demands(st.obj.Spec.Endpoint.PodSelector)
-			inside[key.Namespace] = append(inside[key.Namespace], st)
+			s.inside[key.Namespace] = append(s.inside[key.Namespace], st)
 		}
 	}
-	for _, neighbours := range inside {
+	for _, neighbours := range s.inside {
 		for i, a := range neighbours {
 			for _, b := range neighbours[i+1:] {
 				if mayOverlap(a.demands, b.demands) && sharePort(a, b) {
