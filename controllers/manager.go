@@ -9,9 +9,11 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -29,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/certs"
 )
@@ -82,7 +85,7 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme,
+		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, authorizationv1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -102,6 +105,32 @@ func cacheOptions() cache.Options {
 		},
 	}
 }
+
+// configurationCache holds the one webhook configuration, on every replica. It is a cache of its own: reconcilers wait until
+// all of their cache is warm, and until then it takes a webhook that is trusted to say so.
+func configurationCache(mgr manager.Manager) (cache.Cache, error) {
+	own, err := cache.New(mgr.GetConfig(), cache.Options{
+		HTTPClient:       mgr.GetHTTPClient(),
+		Scheme:           mgr.GetScheme(),
+		Mapper:           mgr.GetRESTMapper(),
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&admissionregistrationv1.MutatingWebhookConfiguration{}: {
+				Field: fields.OneTermEqualSelector("metadata.name", cabundle.ConfigurationName),
+			},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making a cache of the webhook configuration: %w", err)
+	}
+	return own, mgr.Add(everywhere{own})
+}
+
+// everywhere runs a cache on every replica, the leader or not.
+type everywhere struct{ cache.Cache }
+
+// NeedLeaderElection is for the manager.
+func (everywhere) NeedLeaderElection() bool { return false }
 
 // installed makes sure that the kinds exist: without them, caches would wait in silence.
 func installed(mapper meta.RESTMapper) error {

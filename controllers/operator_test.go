@@ -343,7 +343,7 @@ var _ = Describe("The operator", Ordered, func() {
 			pod := builder.Pod("data-core", "leaving-0").Label("app", "leaving").Obj()
 			create(ctx, pod)
 
-			Eventually(func() error { return admin.Delete(ctx, store, client.DryRunAll) }).Should(MatchError(ContainSubstring("is in use under 1 grants; suspend it")))
+			Expect(admin.Delete(ctx, store)).To(MatchError(SatisfyAll(ContainSubstring("InUse: "), ContainSubstring("suspend it"))), "it has grants")
 			remove(ctx, store)
 			Eventually(func(g Gomega) {
 				g.Expect(admin.Get(ctx, key, policy)).To(Succeed())

@@ -7,12 +7,12 @@ import (
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
+	"entrustment.dev/operator/controllers/scope"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/controllers/status"
 	"entrustment.dev/operator/internal/apply"
@@ -25,13 +25,18 @@ const component = "entrustment-operator"
 
 // setup adds the reconcilers and the webhook to the manager, and the checks that tell when they are ready.
 func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
+	configuration, err := configurationCache(mgr)
+	if err != nil {
+		return err
+	}
 	var (
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
 		recorder  = mgr.GetEventRecorder(component)
 		writer    = func(reconciler string) apply.Writer { return apply.NewWriter(mgr.GetClient(), reconciler) }
-		trust     = &cabundle.Reconciler{Writer: writer("cabundle"), Authority: serving.CA}
+		trust     = &cabundle.Reconciler{Cache: configuration, Writer: writer("cabundle"), Authority: serving.CA}
 		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
+		scoper    = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
@@ -40,6 +45,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock},
 		trust,
 		keeper,
+		scoper,
 	} {
 		if err := reconciler.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("setting up %T: %w", reconciler, err)
@@ -47,8 +53,11 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	}
 
 	server := mgr.GetWebhookServer()
-	server.Register("/admit-pod", &admission.Webhook{Handler: webhook.Pods(publisher, o.Clock, recorder)})
-	server.Register("/admit-template", &admission.Webhook{Handler: webhook.Templates(publisher, o.Clock)})
+	for path, handler := range webhook.Handlers(webhook.Dependencies{
+		Snapshots: publisher, Clock: o.Clock, Recorder: recorder, Live: mgr.GetAPIReader(), Access: mgr.GetClient(),
+	}) {
+		server.Register(path, handler)
+	}
 
 	published := func(*http.Request) error {
 		_, err := publisher.Current()
@@ -56,6 +65,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	}
 	return checks{
 		{"snapshot", published}, {"webhook", server.StartedChecker()}, {"cabundle", trust.Trusted}, {"rules", keeper.Kept},
+		{"scope", scoper.Covers},
 	}.add(mgr)
 }
 

@@ -165,3 +165,15 @@ const (
 	ReasonPending                  Reason = "Pending"
 	ReasonOverdue                  Reason = "Overdue"
 )
+
+// Reasons of answers at admission alone, and of the events about them.
+const (
+	// ReasonIntervened of an event: somebody who may do so reached into a pod that holds or processes personal data.
+	ReasonIntervened Reason = "Intervened"
+	// ReasonInterventionNotPermitted refuses to reach into such a pod.
+	ReasonInterventionNotPermitted Reason = "InterventionNotPermitted"
+	// ReasonLeadsToStore refuses an address that would lead past the policy of a store.
+	ReasonLeadsToStore Reason = "LeadsToStore"
+	// ReasonInUse refuses to delete what others depend on.
+	ReasonInUse Reason = "InUse"
+)

@@ -10,13 +10,11 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	admissionregistrationv1ac "k8s.io/client-go/applyconfigurations/admissionregistration/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -33,54 +31,29 @@ const ConfigurationName = "entrustment-operator"
 
 // Reconciler keeps an authority trusted.
 type Reconciler struct {
+	Cache     cache.Cache // of the one configuration
 	Writer    apply.Writer
 	Authority []byte // PEM
 
-	cache   client.Reader
 	trusted atomic.Bool
 }
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=entrustment-operator,verbs=get;list;watch;patch
 
-// SetupWithManager watches the one configuration, through a cache of its own: reconcilers wait until all of their cache is
-// warm, and until then it takes a webhook that is trusted to say so.
+// SetupWithManager watches the one configuration.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
-	own, err := cache.New(mgr.GetConfig(), cache.Options{
-		HTTPClient:       mgr.GetHTTPClient(),
-		Scheme:           mgr.GetScheme(),
-		Mapper:           mgr.GetRESTMapper(),
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&admissionregistrationv1.MutatingWebhookConfiguration{}: {
-				Field: fields.OneTermEqualSelector("metadata.name", ConfigurationName),
-			},
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("making a cache: %w", err)
-	}
-	r.cache = own
-	configuration := source.Kind(own, &admissionregistrationv1.MutatingWebhookConfiguration{},
+	configuration := source.Kind(r.Cache, &admissionregistrationv1.MutatingWebhookConfiguration{},
 		&handler.TypedEnqueueRequestForObject[*admissionregistrationv1.MutatingWebhookConfiguration]{})
-	return errors.Join(
-		mgr.Add(everywhere{own}),
-		builder.ControllerManagedBy(mgr).Named("cabundle").
-			WatchesRawSource(configuration).
-			WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)}).
-			Complete(r),
-	)
+	return builder.ControllerManagedBy(mgr).Named("cabundle").
+		WatchesRawSource(configuration).
+		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false)}).
+		Complete(r)
 }
-
-// everywhere runs a cache on every replica, the leader or not.
-type everywhere struct{ cache.Cache }
-
-// NeedLeaderElection is for the manager.
-func (everywhere) NeedLeaderElection() bool { return false }
 
 // Reconcile adds the authority to every webhook that lacks it.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	live := &admissionregistrationv1.MutatingWebhookConfiguration{}
-	if err := r.cache.Get(ctx, types.NamespacedName{Name: ConfigurationName}, live); err != nil {
+	if err := r.Cache.Get(ctx, types.NamespacedName{Name: ConfigurationName}, live); err != nil {
 		r.trusted.Store(false)
 		if apierrors.IsNotFound(err) {
 			log.FromContext(ctx).Info("Pods are not judged: the webhook configuration is missing; install it again as it was installed at first", "name", ConfigurationName)

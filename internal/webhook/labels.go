@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -13,6 +14,7 @@ import (
 type metadata struct {
 	Name         string            `json:"name"`
 	GenerateName string            `json:"generateName"`
+	UID          types.UID         `json:"uid"`
 	Labels       map[string]string `json:"labels"`
 
 	OwnerReferences []struct {
