@@ -324,7 +324,7 @@ func review(t *testing.T, request *admissionv1.AdmissionRequest) []byte {
 	return encoded
 }
 
-func raw(t *testing.T, object runtime.Object) runtime.RawExtension {
+func raw(t testing.TB, object runtime.Object) runtime.RawExtension {
 	t.Helper()
 	encoded, err := json.Marshal(object)
 	if err != nil {
