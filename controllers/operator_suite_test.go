@@ -58,6 +58,8 @@ var (
 	warned   = &warnings{}
 	now      = clocktesting.NewFakePassiveClock(noon)
 	operator *process
+
+	connection *rest.Config // of the admin, who may impersonate
 )
 
 var _ = BeforeSuite(func(ctx context.Context) {
@@ -77,11 +79,8 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	config.WarningHandler = warned
 	admin, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
-	own := cluster.Config()
-	own.QPS = -1
-	own.Impersonate = rest.ImpersonationConfig{UserName: admission.Operator, Groups: []string{"system:masters"}}
-	itself, err = client.New(own, client.Options{Scheme: scheme})
-	Expect(err).NotTo(HaveOccurred())
+	connection = config
+	itself = as(admission.Operator, "system:masters")
 
 	port := freePort()
 	install(ctx, "../config/rbac", "")
@@ -95,6 +94,21 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	operator.start()
 	DeferCleanup(func() { operator.stop() })
 })
+
+// named is the connection of a user, who may do what RBAC says.
+func named(user string, groups ...string) *rest.Config {
+	config := rest.CopyConfig(connection)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
+	return config
+}
+
+// as is the client of a user.
+func as(user string, groups ...string) client.Client {
+	GinkgoHelper()
+	who, err := client.New(named(user, groups...), client.Options{Scheme: admin.Scheme()})
+	Expect(err).NotTo(HaveOccurred())
+	return who
+}
 
 // install creates the objects of a directory. Webhooks call a URL if one is given: there is no node to run a Service.
 func install(ctx context.Context, dir, url string, except ...string) {

@@ -430,6 +430,7 @@ var _ = Describe("The operator", Ordered, func() {
 			Eventually(gone).WithArguments(ctx, types.NamespacedName{Name: "new-bound"}, namespace()).Should(BeTrue())
 			create(ctx, namespace())
 			Eventually(condition).WithArguments(ctx, party, v1alpha1.ConditionReady).Should(is(metav1.ConditionFalse, v1alpha1.ReasonNamespaceRecreated))
+			Eventually(shown).ShouldNot(Succeed())
 			Consistently(shown).WithTimeout(300 * time.Millisecond).ShouldNot(Succeed())
 
 			By("the party accepting it")
@@ -485,6 +486,8 @@ var _ = Describe("The operator", Ordered, func() {
 			Eventually(condition).WithArguments(ctx, fees, v1alpha1.ConditionActive).Should(is(metav1.ConditionFalse, v1alpha1.ReasonExpired))
 		})
 	})
+
+	describeInterventions()
 
 	Describe("in the status of its objects", func() {
 		It("says of each whether it is ready", func(ctx context.Context) {
