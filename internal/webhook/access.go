@@ -33,7 +33,7 @@ func onStore(verb string, store *v1alpha1.PersonalDataStore) right {
 
 // String is how the right is granted, and how it is asked for.
 func (r right) String() string {
-	return fmt.Sprintf("to grant it, bind a Role with verb %s on %s.%s/%s in namespace %s (kubectl auth can-i %s %s.%s/%s -n %s)",
+	return fmt.Sprintf("bind a Role with verb %s on %s.%s/%s in namespace %s (kubectl auth can-i %s %s.%s/%s -n %s)",
 		r.verb, r.resource, v1alpha1.Group, r.name, r.namespace, r.verb, r.resource, v1alpha1.Group, r.name, r.namespace)
 }
 

@@ -131,7 +131,7 @@ func (h *interventions) judge(ctx context.Context, req admission.Request, seals 
 			broken = append(broken, seal)
 			continue
 		}
-		message := fmt.Sprintf("%s %s, %s: %s: user %q may not intervene there; %s",
+		message := fmt.Sprintf("%s %s, %s: %s: user %q may not intervene there; to permit it, %s",
 			verb, target, seal.what, v1alpha1.ReasonInterventionNotPermitted, req.UserInfo.Username, right)
 		if seal.store != nil && reports(seal.store) {
 			warnings = append(warnings, "would be refused: "+message)
