@@ -245,7 +245,12 @@ func describeInterventions() {
 				Eventually(condition).WithArguments(ctx, child, v1alpha1.ConditionScopeValid).Should(is(metav1.ConditionTrue, v1alpha1.ReasonWithinScope))
 			})
 			Eventually(condition).WithArguments(ctx, child, v1alpha1.ConditionScopeValid).Should(is(metav1.ConditionFalse, v1alpha1.ReasonExceedsParentScope))
+			before := reviews("/admit-entrustment")
 			change(ctx, child, func() { child.Spec.Suspended, child.Spec.SuspendedReason = true, "incident" })
+			Expect(reviews("/admit-entrustment")).To(Equal(before), "nobody waits for the operator to suspend one")
+			change(ctx, child, func() { child.Spec.Territories = nil })
+			Expect(reviews("/admit-entrustment")).To(BeNumerically(">", before), "the count can tell")
+			change(ctx, child, func() { child.Spec.Territories = []string{"JP"} })
 		})
 
 		It("takes one whose parent is yet to come", func(ctx context.Context) {

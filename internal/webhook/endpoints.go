@@ -165,8 +165,12 @@ func (h *endpoints) find(ctx context.Context, snapshot *entrustment.Snapshot, ad
 
 const podsPerPage = 500
 
-// hitsOf are the addresses of one pod, if it is a store's.
+// hitsOf are the addresses of one pod, if it is a store's. One that has ended keeps its address in its status, and somebody
+// else may have it by now.
 func hitsOf(snapshot *entrustment.Snapshot, pod *corev1.Pod, addresses map[netip.Addr]bool) []hit {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return nil
+	}
 	var hits []hit
 	for _, own := range append(slices.Clone(pod.Status.PodIPs), corev1.PodIP{IP: pod.Status.PodIP}) {
 		address, err := netip.ParseAddr(own.IP)

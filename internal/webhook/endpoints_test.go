@@ -51,6 +51,7 @@ func TestEndpoints(t *testing.T) {
 		builder.Pod("data", "ledger-0").Label("app", "ledger").Running("10.0.0.1").With(func(p *corev1.Pod) {
 			p.Status.PodIPs = append(p.Status.PodIPs, corev1.PodIP{IP: "fd00::1"})
 		}),
+		builder.Pod("data", "ended").Label("app", "ledger").Running("10.0.0.5").With(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }),
 		builder.Pod("data", "pending").Label("app", "ledger"),
 		builder.Pod("data", "adopted-0").Label("app", "adopted").Running("10.0.0.2"),
 		builder.Pod("data", "web").Label("app", "web").Running("10.0.0.3"),
@@ -78,6 +79,7 @@ func TestEndpoints(t *testing.T) {
 		"of a store that reports":         {request: writes(slice("10.0.0.2"), nil), allowed: true, warns: "would be refused: EndpointSlice anywhere/way-round names 10.0.0.2"},
 		"of another pod of the namespace": {request: writes(slice("10.0.0.3"), nil), allowed: true},
 		"of such a pod elsewhere":         {request: writes(slice("10.0.0.4"), nil), allowed: true},
+		"of a pod that has ended":         {request: writes(slice("10.0.0.5"), nil), allowed: true},
 		"of nobody":                       {request: writes(slice("203.0.113.1"), nil), allowed: true},
 		"that is a name":                  {request: writes(slice("ledger.example.com"), nil), allowed: true},
 		"none":                            {snapshots: cold, request: writes(slice(), nil), allowed: true},
