@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,11 +90,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if !bound {
 		return reconcile.Result{}, r.remove(ctx, req.Name)
 	}
+	if same, err := r.isStill(ctx, req.Name, access.Namespace); err != nil || !same {
+		return reconcile.Result{}, err
+	}
 	_, err = r.Writer.Ensure(ctx, render.Access(req.Name, access))
 	if apply.Terminating(err) || apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil // there is no namespace to show it to; a new one wakes us
 	}
 	return reconcile.Result{}, err
+}
+
+// isStill says whether a namespace is the one that the snapshot knows. If not, it has just been made, perhaps by somebody
+// else under the name of a bound one: the snapshot that knows it wakes us.
+func (r *Reconciler) isStill(ctx context.Context, name string, uid types.UID) (bool, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := r.Cache.Get(ctx, types.NamespacedName{Name: name}, namespace); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return namespace.UID == uid, nil
 }
 
 // remove needs no label to tell whose the object is: nobody else has any business with this kind.
