@@ -26,6 +26,7 @@ type Snapshot struct {
 	stores    map[types.NamespacedName]*store
 	inside    map[string][]*store // those made of pods, by namespace, in the order of names
 	contracts map[string]*contract
+	external  []types.NamespacedName // stores outside the cluster, sorted
 
 	namespaces map[string]types.UID // that exist; nil: not known
 }

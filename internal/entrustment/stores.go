@@ -78,6 +78,7 @@ func (s *Snapshot) relateStores() {
 		st.rank = int32(len(st.controller.stores))
 		st.controller.stores = append(st.controller.stores, st)
 		if external := st.obj.Spec.Endpoint.External; external != nil {
+			s.external = append(s.external, key)
 			for _, text := range external.CIDRs {
 				if prefix, err := netip.ParsePrefix(text); err == nil {
 					outside = append(outside, network{prefix.Masked(), st})
