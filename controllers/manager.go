@@ -14,7 +14,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/rest"
@@ -34,6 +33,7 @@ import (
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/certs"
+	"entrustment.dev/operator/internal/render"
 )
 
 // leaseName is the name of the lease that the leader holds.
@@ -92,16 +92,14 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-// cacheOptions keep in memory what a reconciler watches, and nothing else: of NetworkPolicies the managed ones, and no pods
-// or Secrets at all.
+// cacheOptions keep in memory what a reconciler watches, and nothing else: NetworkPolicies of everybody, because they are a
+// union, but of those of others only what they do; and no pods or Secrets at all.
 func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
-			&networkingv1.NetworkPolicy{}: {
-				Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
-			},
+			&networkingv1.NetworkPolicy{}: {Transform: stripForeign},
 		},
 	}
 }
@@ -131,6 +129,17 @@ type everywhere struct{ cache.Cache }
 
 // NeedLeaderElection is for the manager.
 func (everywhere) NeedLeaderElection() bool { return false }
+
+// stripForeign drops what others say about their policies: what was last applied is often as large as the policy.
+func stripForeign(object any) (any, error) {
+	if policy, ok := object.(*networkingv1.NetworkPolicy); ok {
+		policy.ManagedFields = nil
+		if !render.Managed(policy) {
+			policy.Annotations, policy.OwnerReferences, policy.Finalizers = nil, nil, nil
+		}
+	}
+	return object, nil
+}
 
 // installed makes sure that the kinds exist: without them, caches would wait in silence.
 func installed(mapper meta.RESTMapper) error {

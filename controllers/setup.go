@@ -10,6 +10,7 @@ import (
 
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
+	"entrustment.dev/operator/controllers/egress"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/scope"
@@ -41,6 +42,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
+		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
 		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock},
 		trust,
