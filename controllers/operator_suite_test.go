@@ -33,6 +33,7 @@ import (
 	"entrustment.dev/operator/config/admission"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/controllers"
+	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
 )
 
@@ -85,6 +86,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	port := freePort()
 	install(ctx, "../config/rbac", "")
 	install(ctx, "../config/samples/policy", "", "50-workloads.yaml")
+	runStores(ctx)
 	install(ctx, "../config/webhook", fmt.Sprintf("https://127.0.0.1:%d", port)) // last: nobody answers yet
 
 	// The operator is who it will be in a cluster: its ServiceAccount, with the role that ships.
@@ -148,6 +150,20 @@ func install(ctx context.Context, dir, url string, except ...string) {
 	}
 }
 
+// runStores makes a pod of each store: a store is not called isolated before its selector has matched one.
+func runStores(ctx context.Context) {
+	GinkgoHelper()
+	stores := &v1alpha1.PersonalDataStoreList{}
+	Expect(admin.List(ctx, stores)).To(Succeed())
+	for _, store := range stores.Items {
+		pod := builder.Pod(store.Namespace, store.Name+"-0")
+		for key, value := range store.Spec.Endpoint.PodSelector.MatchLabels {
+			pod.Label(key, value)
+		}
+		Expect(admin.Create(ctx, pod.Obj())).To(Succeed())
+	}
+}
+
 func freePort() int {
 	GinkgoHelper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -173,7 +189,7 @@ func (p *process) start() {
 	config.Wrap(p.writes.count)
 	config.Wrap(p.gate.hold)
 	mgr, err := controllers.NewManager(config, controllers.Options{
-		Clock: now, Lookout: 100 * time.Millisecond,
+		Clock: now, Lookout: 100 * time.Millisecond, Recheck: 200 * time.Millisecond,
 		WebhookBindAddress:     fmt.Sprintf("127.0.0.1:%d", p.port),
 		HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", p.probes),
 		MetricsBindAddress:     "0",

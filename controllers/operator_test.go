@@ -246,6 +246,7 @@ var _ = Describe("The operator", Ordered, func() {
 		It("closes one without a grant to all but its own pods", func(ctx context.Context) {
 			store := builder.Store("data-core", "closed").Controller("example-controller").AllowedPurposes("nothing").Obj()
 			create(ctx, store)
+			create(ctx, builder.Pod("data-core", "closed-0").Label("app", "closed").Obj())
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(is(metav1.ConditionTrue, v1alpha1.ReasonPoliciesApplied))
 			policy := &networkingv1.NetworkPolicy{}
 			Expect(admin.Get(ctx, types.NamespacedName{Namespace: "data-core", Name: "pds.closed"}, policy)).To(Succeed())
@@ -255,6 +256,7 @@ var _ = Describe("The operator", Ordered, func() {
 		It("cuts nothing in Report, and says so", func(ctx context.Context) {
 			store := builder.Store("data-core", "reporting").Controller("example-controller").AllowedPurposes("billing").Obj()
 			create(ctx, store)
+			create(ctx, builder.Pod("data-core", "reporting-0").Label("app", "reporting").Obj())
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(is(metav1.ConditionTrue, v1alpha1.ReasonPoliciesApplied))
 			policy := types.NamespacedName{Namespace: "data-core", Name: "pds.reporting"}
 
@@ -363,10 +365,10 @@ var _ = Describe("The operator", Ordered, func() {
 		It("lets its namespace go", func(ctx context.Context) {
 			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "data-gone"}}
 			create(ctx, namespace)
+			create(ctx, builder.Pod("data-gone", "orders-0").Label("app", "orders").Obj())
 			store := builder.Store("data-gone", "orders").Controller("example-controller").AllowedPurposes("billing").Obj()
 			create(ctx, store)
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(is(metav1.ConditionTrue, v1alpha1.ReasonPoliciesApplied))
-			create(ctx, builder.Pod("data-gone", "orders-0").Label("app", "orders").Obj())
 
 			Expect(admin.Delete(ctx, namespace)).To(Succeed())
 			Eventually(gone).WithArguments(ctx, client.ObjectKeyFromObject(namespace), namespace).WithTimeout(time.Minute).Should(BeTrue())
@@ -446,6 +448,77 @@ var _ = Describe("The operator", Ordered, func() {
 			By("unbinding it")
 			change(ctx, party, func() { party.Spec.Namespaces = nil })
 			Eventually(gone).WithArguments(ctx, key, &v1alpha1.PersonalDataAccess{}).Should(BeTrue())
+		})
+	})
+
+	Describe("at what the pods of a bound namespace send", func() {
+		under := types.NamespacedName{Namespace: "billing-entrustee", Name: "pda.entrustment.fees"}
+
+		It("opens what the contract is for, and closes the rest", func(ctx context.Context) {
+			for _, name := range []string{under.Name, "pda.floor"} {
+				policy := &networkingv1.NetworkPolicy{}
+				Eventually(func() error {
+					return admin.Get(ctx, types.NamespacedName{Namespace: under.Namespace, Name: name}, policy)
+				}).Should(Succeed())
+				Expect(policy.Labels).To(Equal(map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}), "the admission rules take no parameter from it")
+				Expect(policy.Spec.PolicyTypes).To(ConsistOf(networkingv1.PolicyTypeEgress))
+			}
+		})
+
+		DescribeTable("repairs a policy when somebody", func(ctx context.Context, drift func(context.Context, *networkingv1.NetworkPolicy) error) {
+			for _, name := range []string{under.Name, "pda.floor"} {
+				key, policy := types.NamespacedName{Namespace: under.Namespace, Name: name}, &networkingv1.NetworkPolicy{}
+				Expect(admin.Get(ctx, key, policy)).To(Succeed())
+				Expect(drift(ctx, policy.DeepCopy())).To(Succeed())
+				Eventually(func(g Gomega) {
+					repaired := &networkingv1.NetworkPolicy{}
+					g.Expect(admin.Get(ctx, key, repaired)).To(Succeed())
+					g.Expect(repaired.Spec).To(Equal(policy.Spec))
+					g.Expect(repaired.Labels).To(Equal(policy.Labels))
+				}).WithTimeout(5 * time.Second).Should(Succeed())
+			}
+		},
+			Entry("deletes it", func(ctx context.Context, p *networkingv1.NetworkPolicy) error { return itself.Delete(ctx, p) }),
+			Entry("opens it", edited(func(p *networkingv1.NetworkPolicy) { p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}} })),
+			Entry("takes its label away", edited(func(p *networkingv1.NetworkPolicy) { p.Labels = nil })),
+		)
+
+		It("lets an added store outside the cluster be reached by grant alone, and says where that is not so", func(ctx context.Context) {
+			store := builder.Store("data-core", "archive").Controller("example-controller").AllowedPurposes("billing").External("192.0.2.0/24").Obj()
+			create(ctx, store)
+			baseline := types.NamespacedName{Namespace: "core-services", Name: "pda.baseline"}
+			Eventually(func() error { return admin.Get(ctx, baseline, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
+			Expect(admin.Get(ctx, types.NamespacedName{Namespace: "core-services", Name: "pda.external.data-core.archive"}, &networkingv1.NetworkPolicy{})).To(Succeed())
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(SatisfyAll(
+				is(metav1.ConditionFalse, v1alpha1.ReasonExternalPartial), HaveField("Message", Not(ContainSubstring("core-services")))))
+
+			By("somebody governing egress there, which the baseline would widen")
+			foreign := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "core-services", Name: "web"}}
+			foreign.Spec.PodSelector.MatchLabels = map[string]string{"app": "web"}
+			foreign.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+			create(ctx, foreign)
+			Eventually(gone).WithArguments(ctx, baseline, &networkingv1.NetworkPolicy{}).Should(BeTrue())
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(HaveField("Message", ContainSubstring("core-services")))
+			Expect(admin.Delete(ctx, foreign)).To(Succeed())
+			Eventually(func() error { return admin.Get(ctx, baseline, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
+
+			By("the store going")
+			Expect(admin.Delete(ctx, store)).To(Succeed())
+			Eventually(gone).WithArguments(ctx, baseline, &networkingv1.NetworkPolicy{}).Should(BeTrue())
+		})
+	})
+
+	Describe("beside the policies of others", func() {
+		It("names one that opens a store, and takes that back when it goes", func(ctx context.Context) {
+			store := &v1alpha1.PersonalDataStore{ObjectMeta: metav1.ObjectMeta{Namespace: ledger.Namespace, Name: ledger.Name}}
+			foreign := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledger.Namespace, Name: "debugging"}}
+			foreign.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}}}
+			create(ctx, foreign)
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(SatisfyAll(
+				is(metav1.ConditionFalse, v1alpha1.ReasonForeignNetworkPolicy), HaveField("Message", ContainSubstring("data-billing/debugging lets in all pods of all namespaces"))))
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionReady).Should(is(metav1.ConditionFalse, v1alpha1.ReasonNotIsolated))
+			Expect(admin.Delete(ctx, foreign)).To(Succeed())
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(is(metav1.ConditionTrue, v1alpha1.ReasonPoliciesApplied))
 		})
 	})
 

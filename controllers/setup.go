@@ -44,7 +44,9 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
-		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock},
+		status.Options{
+			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Recheck: o.Recheck,
+		},
 		trust,
 		keeper,
 		scoper,
@@ -76,6 +78,8 @@ type Options struct {
 	Clock    clock.PassiveClock
 	Location *time.Location // of calendar dates; nil is UTC
 	Lookout  time.Duration  // how often the clock is looked at, at least; zero is snapshot.Lookout
+
+	Recheck time.Duration // how often pods are looked at for the status of stores; zero is status.Recheck
 
 	WebhookBindAddress     string // host:port
 	HealthProbeBindAddress string

@@ -10,16 +10,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
-	"entrustment.dev/operator/internal/render"
 )
 
 // +kubebuilder:rbac:groups=entrustment.dev,resources=purposes;dataprocessors;entrustments;personaldatastores,verbs=get;list;watch
 // +kubebuilder:rbac:groups=entrustment.dev,resources=purposes/status;dataprocessors/status;entrustments/status;personaldatastores/status,verbs=update;patch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager sets up the reconcilers of the four kinds.
@@ -29,17 +28,9 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 		o.processors().setupWithManager(mgr),
 		o.entrustments().setupWithManager(mgr),
 		o.stores().setupWithManager(mgr, func(b *builder.Builder) {
-			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(isolatedStores))
+			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(o.storesOf))
 		}),
 	)
-}
-
-func isolatedStores(_ context.Context, policy client.Object) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, store := range render.IsolatedStores(policy) {
-		requests = append(requests, reconcile.Request{NamespacedName: store})
-	}
-	return requests
 }
 
 func (o Options) purposes() *reconciler[*v1alpha1.Purpose, v1alpha1.PurposeStatus] {
@@ -76,13 +67,15 @@ func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.Entr
 }
 
 func (o Options) stores() *reconciler[*v1alpha1.PersonalDataStore, v1alpha1.PersonalDataStoreStatus] {
+	seen := &sightings{}
 	return of(o, kind[*v1alpha1.PersonalDataStore, v1alpha1.PersonalDataStoreStatus]{
 		name:       "personaldatastore",
 		empty:      func() *v1alpha1.PersonalDataStore { return &v1alpha1.PersonalDataStore{} },
 		list:       &v1alpha1.PersonalDataStoreList{},
 		status:     func(s *v1alpha1.PersonalDataStore) *v1alpha1.PersonalDataStoreStatus { return &s.Status },
 		conditions: func(s *v1alpha1.PersonalDataStoreStatus) []metav1.Condition { return s.Conditions },
-		find:       o.observed,
+		find:       observer{o, seen, o.look}.observed,
+		glance:     observer{o, seen, nil}.observed,
 	})
 }
 

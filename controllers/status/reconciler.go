@@ -36,6 +36,8 @@ type kind[O client.Object, S any] struct {
 	status     func(O) *S
 	conditions func(*S) []metav1.Condition
 	find       func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
+	// glance finds the same from memory alone, for many objects at once; nil: find does.
+	glance func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
 }
 
 // finding is the status that an object should have.
@@ -43,15 +45,18 @@ type finding[S any] struct {
 	status S
 	known  bool          // false: there is nothing to say yet
 	again  time.Duration // when to look again, though nothing wakes us; zero: never
+	unseen bool          // a glance does not tell: somebody has to look
 }
 
 // Options are what all four reconcilers share.
 type Options struct {
 	Publisher *snapshot.Publisher
 	Cache     client.Reader
+	Live      client.Reader // the API server itself, for pods
 	Writer    apply.Writer
 	Recorder  eventRecorder
 	Clock     clock.PassiveClock
+	Recheck   time.Duration // how often pods are looked at; zero is the constant Recheck
 }
 
 type eventRecorder interface {
@@ -85,7 +90,7 @@ func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request)
 	if err := r.Cache.Get(ctx, req.NamespacedName, live); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	found, err := r.found(ctx, current, live)
+	found, err := r.found(ctx, current, live, r.find)
 	result := reconcile.Result{RequeueAfter: found.again}
 	if err != nil || !found.known {
 		return result, err
@@ -103,8 +108,9 @@ func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request)
 }
 
 // found completes what was found with the times of transition: those of conditions that did not change are kept.
-func (r *reconciler[O, S]) found(ctx context.Context, current *entrustment.Snapshot, live O) (finding[S], error) {
-	found, err := r.find(ctx, current, live)
+func (r *reconciler[O, S]) found(ctx context.Context, current *entrustment.Snapshot, live O,
+	find func(context.Context, *entrustment.Snapshot, O) (finding[S], error)) (finding[S], error) {
+	found, err := find(ctx, current, live)
 	if err != nil {
 		return finding[S]{}, err
 	}
@@ -122,13 +128,17 @@ func (r *reconciler[O, S]) found(ctx context.Context, current *entrustment.Snaps
 // outdated are the objects whose status no longer says what the snapshot finds.
 func (r *reconciler[O, S]) outdated(ctx context.Context, _, next *entrustment.Snapshot) []reconcile.Request {
 	var requests []reconcile.Request
+	find := r.glance
+	if find == nil {
+		find = r.find
+	}
 	list := r.list.DeepCopyObject().(client.ObjectList)
 	err := r.Cache.List(ctx, list, client.UnsafeDisableDeepCopy)
 	if err == nil {
 		err = meta.EachListItem(list, func(item runtime.Object) error {
 			live := item.(O)
-			found, err := r.found(ctx, next, live)
-			if err != nil || found.again > 0 || found.known && !equality.Semantic.DeepEqual(found.status, *r.status(live)) {
+			found, err := r.found(ctx, next, live, find)
+			if err != nil || found.again > 0 || found.unseen || found.known && !equality.Semantic.DeepEqual(found.status, *r.status(live)) {
 				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(live)})
 			}
 			return nil

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -25,6 +27,7 @@ import (
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/reach"
 	"entrustment.dev/operator/internal/render"
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
@@ -60,6 +63,7 @@ var _ = Describe("The status of a store", func() {
 	var (
 		store    *v1alpha1.PersonalDataStore
 		o        Options
+		r        *reconciler[*v1alpha1.PersonalDataStore, v1alpha1.PersonalDataStoreStatus]
 		now      *clocktesting.FakePassiveClock
 		recorder *events.FakeRecorder
 	)
@@ -69,8 +73,10 @@ var _ = Describe("The status of a store", func() {
 		store = builder.Store(namespace.Name, "ledger").AllowedPurposes("billing").Obj()
 		Expect(admin.Create(ctx, store)).To(Succeed())
 		now, recorder = clocktesting.NewFakePassiveClock(noon), events.NewFakeRecorder(8)
-		o = Options{Publisher: &snapshot.Publisher{}, Cache: admin, Writer: apply.NewWriter(admin, "status"), Recorder: recorder, Clock: now}
+		o = Options{Publisher: &snapshot.Publisher{}, Cache: admin, Live: admin, Writer: apply.NewWriter(admin, "status"), Recorder: recorder, Clock: now}
+		Expect(admin.Create(ctx, builder.Pod(store.Namespace, "ledger-0").Label("app", "ledger").Obj())).To(Succeed())
 	})
+	JustBeforeEach(func() { r = o.stores() })
 	publish := func() {
 		o.Publisher.Publish(entrustment.Compile(entrustment.Inputs{
 			Purposes:   []*v1alpha1.Purpose{builder.Purpose("billing").Obj()},
@@ -80,7 +86,7 @@ var _ = Describe("The status of a store", func() {
 	}
 	reconciled := func(ctx context.Context) reconcile.Result {
 		GinkgoHelper()
-		result, err := o.stores().Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(store)})
+		result, err := r.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(store)})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(admin.Get(ctx, client.ObjectKeyFromObject(store), store)).To(Succeed())
 		return result
@@ -110,7 +116,7 @@ var _ = Describe("The status of a store", func() {
 		Expect(store.Status.Conditions).To(BeEmpty())
 
 		now.SetTime(noon.Add(settling))
-		Expect(reconciled(ctx).RequeueAfter).To(BeZero())
+		Expect(reconciled(ctx).RequeueAfter).To(BeNumerically("~", Recheck, time.Minute))
 		Expect(isolated()).To(SatisfyAll(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", "PolicyPending")))
 		Expect(recorder.Events).To(Receive(HavePrefix("Warning PolicyPending")))
 		ready := meta.FindStatusCondition(store.Status.Conditions, v1alpha1.ConditionReady)
@@ -189,9 +195,178 @@ var _ = Describe("The status of a store", func() {
 		current, err := o.Publisher.Current()
 		Expect(err).NotTo(HaveOccurred())
 		request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(store)}
-		Expect(o.stores().outdated(ctx, nil, current)).To(ConsistOf(request), "and stores that the snapshot does not know are not")
+		Expect(r.outdated(ctx, nil, current)).To(ConsistOf(request), "and stores that the snapshot does not know are not")
 		reconciled(ctx)
-		Expect(o.stores().outdated(ctx, nil, current)).To(BeEmpty())
+		Expect(r.outdated(ctx, nil, current)).To(BeEmpty())
+	})
+
+	// foreign is a policy of somebody else in the store's namespace.
+	foreign := func(ctx context.Context, change func(*networkingv1.NetworkPolicySpec)) *networkingv1.NetworkPolicy {
+		GinkgoHelper()
+		policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: store.Namespace, Name: "monitoring"}}
+		policy.Spec.PodSelector.MatchLabels = map[string]string{"app": "ledger"}
+		change(&policy.Spec)
+		Expect(admin.Create(ctx, policy)).To(Succeed())
+		return policy
+	}
+
+	It("names somebody else's policy that opens a guarded port, until it goes", func(ctx context.Context) {
+		publish()
+		isolate(ctx)
+		policy := foreign(ctx, func(s *networkingv1.NetworkPolicySpec) {
+			s.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "debug"}}}}}}
+		})
+		reconciled(ctx)
+		Expect(isolated()).To(SatisfyAll(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", "ForeignNetworkPolicy"),
+			HaveField("Message", SatisfyAll(ContainSubstring("%s/monitoring", store.Namespace), ContainSubstring("pods app=debug of namespace")))))
+		Expect(meta.FindStatusCondition(store.Status.Conditions, v1alpha1.ConditionReady)).To(HaveField("Reason", "NotIsolated"))
+		Expect(o.storesOf(ctx, policy)).To(ConsistOf(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(store)}))
+
+		Expect(admin.Delete(ctx, policy)).To(Succeed())
+		reconciled(ctx)
+		Expect(isolated()).To(HaveField("Reason", "PoliciesApplied"))
+	})
+
+	It("does not mind what others open on an unguarded port", func(ctx context.Context) {
+		publish()
+		isolate(ctx)
+		port := intstr.FromInt32(9187)
+		foreign(ctx, func(s *networkingv1.NetworkPolicySpec) {
+			s.Ingress = []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{{Port: &port}}}}
+		})
+		reconciled(ctx)
+		Expect(isolated()).To(HaveField("Reason", "PoliciesApplied"))
+	})
+
+	It("names somebody else's policy that lets entrustees out", func(ctx context.Context) {
+		inputs := entrustment.Inputs{
+			Purposes:     []*v1alpha1.Purpose{builder.Purpose("billing").Obj()},
+			Processors:   []*v1alpha1.DataProcessor{builder.Processor(builder.Controller).Obj(), builder.Processor("biller").Namespace(store.Namespace).Obj()},
+			Stores:       []*v1alpha1.PersonalDataStore{store},
+			Entrustments: []*v1alpha1.Entrustment{builder.Entrustment("fees").To("biller").Purposes("billing").Stores(store.Namespace + "/ledger").Obj()},
+		}
+		store.Spec.AllowedRecipients = []v1alpha1.Recipient{v1alpha1.RecipientEntrustee}
+		Expect(admin.Update(ctx, store)).To(Succeed())
+		o.Publisher.Publish(entrustment.Compile(inputs, now.Now()))
+		isolate(ctx)
+		foreign(ctx, func(s *networkingv1.NetworkPolicySpec) {
+			s.PodSelector, s.PolicyTypes, s.Egress = metav1.LabelSelector{}, []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}, []networkingv1.NetworkPolicyEgressRule{{}}
+		})
+		reconciled(ctx)
+		Expect(isolated()).To(SatisfyAll(HaveField("Reason", "ForeignNetworkPolicy"), HaveField("Message", ContainSubstring(`lets pods under Entrustment "fees" reach everybody`))))
+	})
+
+	Describe("by its pods", func() {
+		It("is not isolated while one uses the host's network, or there is none", func(ctx context.Context) {
+			publish()
+			isolate(ctx)
+			host := builder.Pod(store.Namespace, "ledger-host").Label("app", "ledger").With(func(p *corev1.Pod) { p.Spec.HostNetwork = true }).Obj()
+			Expect(admin.Create(ctx, host)).To(Succeed())
+			reconciled(ctx)
+			Expect(isolated()).To(SatisfyAll(HaveField("Reason", "HostNetworkPods"), HaveField("Message", ContainSubstring("pod ledger-host"))))
+
+			By("looking again no sooner than after a while")
+			for _, name := range []string{"ledger-host", "ledger-0"} {
+				Expect(admin.Delete(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: store.Namespace, Name: name}}, client.GracePeriodSeconds(0))).To(Succeed())
+			}
+			reconciled(ctx)
+			Expect(isolated()).To(HaveField("Reason", "HostNetworkPods"))
+			o.Recheck = time.Nanosecond
+			r = o.stores()
+			reconciled(ctx)
+			Expect(isolated()).To(SatisfyAll(HaveField("Status", metav1.ConditionFalse), HaveField("Reason", "NoPodsSelected")))
+		})
+
+		It("is not told when they cannot be asked for", func(ctx context.Context) {
+			publish()
+			isolate(ctx)
+			broken := errors.New("no connection")
+			o.Live = interceptor.NewClient(admin, interceptor.Funcs{
+				List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return broken },
+			})
+			_, err := o.stores().Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(store)})
+			Expect(err).To(MatchError(broken))
+		})
+	})
+
+	Describe("outside the cluster", func() {
+		It("names the namespaces that nothing covers", func(ctx context.Context) {
+			store = builder.Store(store.Namespace, "archive").External("192.0.2.0/24", "2001:db8::/48").AllowedPurposes("billing").Obj()
+			Expect(admin.Create(ctx, store)).To(Succeed())
+			inputs := entrustment.Inputs{
+				Purposes:   []*v1alpha1.Purpose{builder.Purpose("billing").Obj()},
+				Processors: []*v1alpha1.DataProcessor{builder.Processor(builder.Controller).Namespace(store.Namespace).Obj()},
+				Stores:     []*v1alpha1.PersonalDataStore{store},
+				Namespaces: map[string]types.UID{store.Namespace: "1", "somewhere": "2"},
+			}
+			o.Publisher.Publish(entrustment.Compile(inputs, noon))
+			now.SetTime(noon.Add(settling))
+			current, err := o.Publisher.Current()
+			Expect(err).NotTo(HaveOccurred())
+			reconciled(ctx)
+			Expect(isolated()).To(SatisfyAll(HaveField("Reason", "PolicyPending"), HaveField("Message", ContainSubstring("%s/pda.baseline", store.Namespace))))
+
+			By("writing its policies")
+			for _, policy := range render.EgressPolicies(current, store.Namespace, reach.GovernedNone) {
+				_, err := apply.NewWriter(admin, "egress").Ensure(ctx, policy)
+				Expect(err).NotTo(HaveOccurred())
+			}
+			reconciled(ctx)
+			Expect(isolated()).To(SatisfyAll(HaveField("Reason", "ExternalPartial"), HaveField("Message", ContainSubstring("of namespace somewhere may"))))
+			delete(inputs.Namespaces, "somewhere")
+			o.Publisher.Publish(entrustment.Compile(inputs, noon))
+			reconciled(ctx)
+			Expect(isolated()).To(HaveField("Reason", "PoliciesApplied"))
+
+			By("somebody opening them again")
+			foreign(ctx, func(s *networkingv1.NetworkPolicySpec) {
+				s.PolicyTypes, s.Egress = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}, []networkingv1.NetworkPolicyEgressRule{{}}
+			})
+			reconciled(ctx)
+			Expect(isolated()).To(SatisfyAll(HaveField("Reason", "ExternalPartial"), HaveField("Message", ContainSubstring("NetworkPolicy %s/monitoring opens everybody", store.Namespace))))
+		})
+	})
+
+	Describe("in Report", func() {
+		It("lists the pods that would be cut", func(ctx context.Context) {
+			store.Spec.Enforcement = v1alpha1.EnforcementReport
+			store.Spec.Credentials = []v1alpha1.Credential{{Name: "admin", SecretName: "ledger-admin"}}
+			Expect(admin.Update(ctx, store)).To(Succeed())
+			publish()
+			for _, pod := range []*corev1.Pod{
+				builder.Pod(store.Namespace, "a-declares").Purpose("marketing").Obj(),
+				builder.Pod(store.Namespace, "b-references").With(func(p *corev1.Pod) {
+					p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+						{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "ledger-admin"}}},
+					}}}}}
+				}).Obj(),
+				builder.Pod(store.Namespace, "c-let-in").Label("app", "debug").Obj(),
+				builder.Pod(store.Namespace, "d-ordinary").Obj(),
+			} {
+				Expect(admin.Create(ctx, pod)).To(Succeed())
+			}
+			foreign(ctx, func(s *networkingv1.NetworkPolicySpec) {
+				s.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{
+					{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "debug"}}}, {PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "ledger"}}},
+				}}}
+			})
+			reconciled(ctx)
+			Expect(isolated()).To(HaveField("Reason", "Reporting"))
+			var names []string
+			for _, pod := range store.Status.WouldDeny {
+				if pod.Namespace == store.Namespace { // other specs leave pods behind
+					names = append(names, pod.Name)
+				}
+				Expect(pod.Reason).NotTo(BeEmpty())
+			}
+			Expect(names).To(Equal([]string{"a-declares", "b-references", "c-let-in"}))
+			Expect(store.Status.WouldDenyCount).To(BeNumerically(">=", 3))
+
+			version := store.ResourceVersion
+			r = o.stores()
+			reconciled(ctx)
+			Expect(store.ResourceVersion).To(Equal(version))
+		})
 	})
 
 	It("that is gone needs none", func(ctx context.Context) {

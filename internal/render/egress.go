@@ -41,6 +41,14 @@ func Managed(policy metav1.Object) bool {
 		(LimitsEgress(policy) || strings.HasPrefix(policy.GetName(), policyPrefix))
 }
 
+// MissingBaseline is the name of the baseline if none of a namespace's own policies is it.
+func MissingBaseline(own []*networkingv1.NetworkPolicy) string {
+	if slices.ContainsFunc(own, func(policy *networkingv1.NetworkPolicy) bool { return policy.Name == baselineName }) {
+		return ""
+	}
+	return baselineName
+}
+
 // Undeclared selects the pods that act under no entrustment.
 func Undeclared() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: v1alpha1.LabelEntrustment, Operator: metav1.LabelSelectorOpDoesNotExist}}}
