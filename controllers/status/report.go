@@ -19,6 +19,7 @@ import (
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/isolation"
 	"entrustment.dev/operator/internal/reach"
 	"entrustment.dev/operator/internal/render"
 )
@@ -160,13 +161,13 @@ func (c *census) admitted(ctx context.Context) error {
 	if c.store.Spec.Endpoint.PodSelector == nil {
 		return nil
 	}
-	_, others, err := c.policies(ctx, c.store.Namespace)
+	policies, err := c.policies(ctx)(c.store.Namespace)
 	if err != nil {
 		return err
 	}
-	guard := reach.Protection{Namespace: c.store.Namespace, Pods: render.PodSelector(c.store.Spec.Endpoint.PodSelector), Ports: guardedPorts(c.store)}
-	for _, policy := range others {
-		if _, opens := guard.OpensIngress(policy); !opens {
+	guard := reach.Protection{Namespace: c.store.Namespace, Pods: render.PodSelector(c.store.Spec.Endpoint.PodSelector), Ports: isolation.Ports(c.store)}
+	for _, policy := range policies {
+		if _, opens := guard.OpensIngress(policy); !opens || render.Managed(policy) {
 			continue
 		}
 		for i := range policy.Spec.Ingress {

@@ -15,6 +15,7 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/isolation"
 	"entrustment.dev/operator/internal/render"
 )
 
@@ -99,15 +100,10 @@ func (o observer) isolated(ctx context.Context, current *entrustment.Snapshot, s
 		return v.is(metav1.ConditionFalse, v1alpha1.ReasonPolicyPending,
 			"NetworkPolicy %s is not in place as it should be; the operator is writing it", key), nil
 	}
-	opened, err := o.letsIn(ctx, store)
-	if err != nil {
+	opened, err := isolation.Opened(store, grants, o.policies(ctx))
+	switch {
+	case err != nil:
 		return metav1.Condition{}, err
-	}
-	out, err := o.letsOut(ctx, grants)
-	if err != nil {
-		return metav1.Condition{}, err
-	}
-	switch opened = append(opened, out...); {
 	case len(opened) > 0:
 		return v.is(metav1.ConditionFalse, v1alpha1.ReasonForeignNetworkPolicy, "%s", summary(opened)), nil
 	case leaving:

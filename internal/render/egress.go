@@ -41,6 +41,17 @@ func Managed(policy metav1.Object) bool {
 		(LimitsEgress(policy) || strings.HasPrefix(policy.GetName(), policyPrefix))
 }
 
+// Entrustments are those for which there is a policy among a namespace's own.
+func Entrustments(own []*networkingv1.NetworkPolicy) []string {
+	var names []string
+	for _, policy := range own {
+		if name, ok := strings.CutPrefix(policy.Name, entrustmentPrefix); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // MissingBaseline is the name of the baseline if none of a namespace's own policies is it.
 func MissingBaseline(own []*networkingv1.NetworkPolicy) string {
 	if slices.ContainsFunc(own, func(policy *networkingv1.NetworkPolicy) bool { return policy.Name == baselineName }) {
