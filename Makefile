@@ -23,6 +23,9 @@ KUSTOMIZE      := $(TOOLS)/kustomize
 # Where Go code is: code that asks for rights by markers, and tests, benchmarks and fuzz targets.
 CODE = $(wildcard api cmd controllers internal test)
 
+# A module of its own, whose dependencies are not the operator's.
+SECOND_OPINION = test/oracle/cyclonus
+
 # A real control plane: found, downloaded or built. Expanded when a recipe runs, never when make starts.
 WITH_ASSETS = assets=$$(hack/controlplane/assets.sh) && export KUBEBUILDER_ASSETS=$$assets &&
 
@@ -45,6 +48,8 @@ demo: bin/local build ## Show the operator at work on a published policy, in a c
 test: ## Run every test, unit and against a real API server
 	@$(call say,Control plane)
 	@$(WITH_ASSETS) $(call say,Tests) && go test ./...
+	@$(call say,Tests against the evaluator of others)
+	@cd $(SECOND_OPINION) && go test ./...
 
 ##@ A cluster to try things in
 
@@ -92,6 +97,8 @@ lint: $(GOLANGCI_LINT) ## Run the linters, import directions included
 test-long: ## Run every test with the race detector and more random worlds, then fuzz
 	@$(call say,Control plane)
 	@$(WITH_ASSETS) $(call say,Tests $(RACE)) && ENTRUSTMENT_LONG=1 CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -count=1 -timeout=30m ./...
+	@$(call say,Tests against the evaluator of others)
+	@cd $(SECOND_OPINION) && ENTRUSTMENT_LONG=1 go test -count=1 -timeout=30m ./...
 	@$(MAKE) fuzz
 
 # The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.

@@ -49,9 +49,13 @@ formatted() {
 
 rendered() { "$KUSTOMIZE" build config/default >/dev/null; }
 
+vetted() { go vet ./... && (cd test/oracle/cyclonus && go vet ./...); }
+
+linted() { "$GOLANGCI_LINT" run && (cd test/oracle/cyclonus && "$GOLANGCI_LINT" run --config ../../../.golangci.yml); }
+
 tidy() { # every module says exactly what it needs
   local module code=0
-  for module in . hack/tools hack/controlplane; do
+  for module in . hack/tools hack/controlplane test/oracle/cyclonus; do
     (cd "$module" && go mod tidy -diff) || { echo "Not tidy: $module" && code=1; }
   done
   return $code
@@ -59,8 +63,8 @@ tidy() { # every module says exactly what it needs
 
 check "Generated files are current" generated
 check "gofmt" formatted
-check "go vet" go vet ./...
-check "golangci-lint, import directions included" "$GOLANGCI_LINT" run
+check "go vet" vetted
+check "golangci-lint, import directions included" linted
 check "config/default renders" rendered
 check "go mod tidy" tidy
 

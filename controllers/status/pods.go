@@ -102,7 +102,8 @@ func (o Options) look(ctx context.Context, current *entrustment.Snapshot, store 
 	}
 	first := func(fields ...client.ListOption) (string, error) {
 		list := podList()
-		options := append(fields, client.InNamespace(store.Namespace), client.MatchingLabelsSelector{Selector: selector}, client.Limit(1))
+		options := append([]client.ListOption{}, fields...)
+		options = append(options, client.InNamespace(store.Namespace), client.MatchingLabelsSelector{Selector: selector}, client.Limit(1))
 		if err := o.Live.List(ctx, list, options...); err != nil {
 			return "", fmt.Errorf("looking for pods of the store: %w", err)
 		}

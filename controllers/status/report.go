@@ -44,11 +44,7 @@ type census struct {
 func (o Options) wouldDeny(ctx context.Context, current *entrustment.Snapshot, store *v1alpha1.PersonalDataStore) (sight, error) {
 	c := census{Options: o, current: current, store: store, own: labels.Nothing(), cut: map[types.NamespacedName]v1alpha1.Reason{}}
 	if pods := store.Spec.Endpoint.PodSelector; pods != nil {
-		own, err := metav1.LabelSelectorAsSelector(render.PodSelector(pods))
-		if err != nil {
-			return sight{}, nil // selects nothing
-		}
-		c.own = own
+		c.own = selecting(render.PodSelector(pods))
 	}
 	for _, find := range []func(context.Context) error{c.declaring, c.referencing, c.admitted} {
 		if err := find(ctx); err != nil {
@@ -60,7 +56,7 @@ func (o Options) wouldDeny(ctx context.Context, current *entrustment.Snapshot, s
 	})
 	now := sight{wouldDenyCount: int32(min(len(keys), 1<<31-1))}
 	for _, key := range keys[:min(len(keys), mostListed)] {
-		now.wouldDeny = append(now.wouldDeny, v1alpha1.WouldDeny{Namespace: v1alpha1.Name(key.Namespace), Name: key.Name, Reason: c.cut[key]})
+		now.wouldDeny = append(now.wouldDeny, v1alpha1.WouldDeny{Namespace: key.Namespace, Name: key.Name, Reason: c.cut[key]})
 	}
 	return now, nil
 }
@@ -109,7 +105,7 @@ func (c *census) declaring(ctx context.Context) error {
 func (c *census) referencing(ctx context.Context) error {
 	secrets := map[string]bool{}
 	for i := range c.store.Spec.Credentials {
-		secrets[string(c.store.Spec.Credentials[i].SecretName)] = true
+		secrets[c.store.Spec.Credentials[i].SecretName] = true
 	}
 	if len(secrets) == 0 {
 		return nil
@@ -182,24 +178,20 @@ func (c *census) admitted(ctx context.Context) error {
 }
 
 func (c *census) peer(ctx context.Context, peer *networkingv1.NetworkPolicyPeer) error {
-	pods, err := metav1.LabelSelectorAsSelector(peer.PodSelector)
-	if peer.PodSelector == nil && peer.NamespaceSelector != nil {
-		pods = labels.Everything()
+	pods := labels.Everything()
+	if peer.PodSelector != nil {
+		pods = selecting(peer.PodSelector)
 	}
-	if err != nil || peer.IPBlock != nil || peer.NamespaceSelector != nil && pods.Empty() && len(peer.NamespaceSelector.MatchLabels)+len(peer.NamespaceSelector.MatchExpressions) == 0 {
+	if peer.IPBlock != nil || peer.NamespaceSelector != nil && pods.Empty() && selecting(peer.NamespaceSelector).Empty() {
 		return nil
 	}
 	selected := client.MatchingLabelsSelector{Selector: pods}
 	if peer.NamespaceSelector == nil {
 		return c.each(ctx, c.judge, client.InNamespace(c.store.Namespace), selected)
 	}
-	namespaces, err := metav1.LabelSelectorAsSelector(peer.NamespaceSelector)
-	if err != nil {
-		return nil // selects nothing
-	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
-	if err := c.Cache.List(ctx, list, client.MatchingLabelsSelector{Selector: namespaces}); err != nil {
+	if err := c.Cache.List(ctx, list, client.MatchingLabelsSelector{Selector: selecting(peer.NamespaceSelector)}); err != nil {
 		return fmt.Errorf("reading namespaces: %w", err)
 	}
 	admitted := map[string]bool{}
@@ -211,4 +203,13 @@ func (c *census) peer(ctx context.Context, peer *networkingv1.NetworkPolicyPeer)
 			c.judge(pod)
 		}
 	}, selected)
+}
+
+// selecting is a selector that the API server took; one that it would not take selects nothing.
+func selecting(selector *metav1.LabelSelector) labels.Selector {
+	s, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		return labels.Nothing()
+	}
+	return s
 }

@@ -14,7 +14,7 @@ import (
 
 func TestDestinations(t *testing.T) {
 	to := func(cidr string, ports ...int32) v1alpha1.EgressDestination {
-		d := v1alpha1.EgressDestination{Description: "x", CIDR: v1alpha1.CIDR(cidr)}
+		d := v1alpha1.EgressDestination{Description: "x", CIDR: cidr}
 		for _, port := range ports {
 			d.Ports = append(d.Ports, v1alpha1.Port{Port: port})
 		}

@@ -212,7 +212,7 @@ func covered(g group, ports []portRange, by []symbolic) bool {
 }
 
 func (s symbolic) names(g group) bool {
-	return slices.ContainsFunc(s.groups, func(other group) bool { return g.within(other) })
+	return slices.ContainsFunc(s.groups, g.within)
 }
 
 func (s symbolic) opens(r portRange) bool {

@@ -40,7 +40,7 @@ func TestEgressPolicies(t *testing.T) {
 	egress := func(cidrs ...string) func(*v1alpha1.Entrustment) {
 		return func(e *v1alpha1.Entrustment) {
 			for _, cidr := range cidrs {
-				e.Spec.Egress = append(e.Spec.Egress, v1alpha1.EgressDestination{CIDR: v1alpha1.CIDR(cidr), Ports: []v1alpha1.Port{{Port: 443}}})
+				e.Spec.Egress = append(e.Spec.Egress, v1alpha1.EgressDestination{CIDR: cidr, Ports: []v1alpha1.Port{{Port: 443}}})
 			}
 		}
 	}
