@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
+	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -86,6 +87,7 @@ func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, authorizationv1.AddToScheme,
+		policyv1alpha2.Install,
 	} {
 		utilruntime.Must(add(scheme))
 	}

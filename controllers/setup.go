@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
+	"entrustment.dev/operator/controllers/clusternetworkpolicy"
 	"entrustment.dev/operator/controllers/egress"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
@@ -36,6 +38,8 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		recorder  = mgr.GetEventRecorder(component)
 		writer    = func(reconciler string) apply.Writer { return apply.NewWriter(mgr.GetClient(), reconciler) }
 		trust     = &cabundle.Reconciler{Cache: configuration, Writer: writer("cabundle"), Authority: serving.CA}
+		outside   = make(chan event.GenericEvent)
+		wide      = &clusternetworkpolicy.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("clusternetworkpolicy"), Lookout: o.Lookout, Changed: outside}
 		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
 		scoper    = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
 	)
@@ -46,7 +50,9 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
 		status.Options{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Recheck: o.Recheck,
+			Clusterwide: wide, Changed: outside,
 		},
+		wide,
 		trust,
 		keeper,
 		scoper,

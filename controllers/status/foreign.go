@@ -92,6 +92,16 @@ func (o observer) isolatedOutside(ctx context.Context, current *entrustment.Snap
 	if len(opened) > 0 {
 		return v.is(metav1.ConditionFalse, v1alpha1.ReasonForeignNetworkPolicy, "%s", summary(opened)), nil
 	}
+	if o.Clusterwide != nil {
+		covered, err := o.Clusterwide.Covers(ctx, store, grants)
+		if err != nil {
+			return metav1.Condition{}, err
+		}
+		if covered {
+			return v.is(metav1.ConditionTrue, v1alpha1.ReasonPoliciesApplied,
+				"a ClusterNetworkPolicy denies the addresses of the store to every pod without a grant, in every namespace"), nil
+		}
+	}
 	var open []string
 	first := ""
 	for _, namespace := range allNamespaces(current) {

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
@@ -29,6 +30,9 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 		o.entrustments().setupWithManager(mgr),
 		o.stores().setupWithManager(mgr, func(b *builder.Builder) {
 			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(o.storesOf))
+			if o.Changed != nil {
+				b.WatchesRawSource(source.Channel(o.Changed, &handler.EnqueueRequestForObject{}))
+			}
 		}),
 	)
 }

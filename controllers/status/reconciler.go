@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -57,6 +58,15 @@ type Options struct {
 	Recorder  eventRecorder
 	Clock     clock.PassiveClock
 	Recheck   time.Duration // how often pods are looked at; zero is the constant Recheck
+
+	// Clusterwide is asked whether policies beside NetworkPolicies keep all pods without a grant from a store outside the
+	// cluster, and Changed tells when to ask again. Nil: there are none.
+	Clusterwide coverage
+	Changed     <-chan event.GenericEvent
+}
+
+type coverage interface {
+	Covers(ctx context.Context, store *v1alpha1.PersonalDataStore, grants []entrustment.Grant) (bool, error)
 }
 
 type eventRecorder interface {

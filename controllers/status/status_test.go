@@ -324,6 +324,12 @@ var _ = Describe("The status of a store", func() {
 			})
 			reconciled(ctx)
 			Expect(isolated()).To(SatisfyAll(HaveField("Reason", "ExternalPartial"), HaveField("Message", ContainSubstring("NetworkPolicy %s/monitoring opens everybody", store.Namespace))))
+
+			By("policies of the whole cluster closing them")
+			o.Clusterwide = closed{}
+			r = o.stores()
+			reconciled(ctx)
+			Expect(isolated()).To(SatisfyAll(HaveField("Reason", "PoliciesApplied"), HaveField("Message", ContainSubstring("ClusterNetworkPolicy"))))
 		})
 	})
 
@@ -375,3 +381,10 @@ var _ = Describe("The status of a store", func() {
 		Expect(err).NotTo(HaveOccurred())
 	})
 })
+
+// closed covers every store.
+type closed struct{}
+
+func (closed) Covers(context.Context, *v1alpha1.PersonalDataStore, []entrustment.Grant) (bool, error) {
+	return true, nil
+}

@@ -40,7 +40,7 @@ func (c *contract) destinations() []Destination {
 		if err != nil {
 			continue // what cannot be read permits nothing
 		}
-		own = append(own, Destination{cidr.Masked(), sortedPorts(d.Ports)})
+		own = append(own, Destination{cidr.Masked(), SortedPorts(d.Ports)})
 	}
 	return own
 }
@@ -71,7 +71,8 @@ func intersect(own, above []Destination) []Destination {
 	return both
 }
 
-func sortedPorts(ports []v1alpha1.Port) []v1alpha1.Port {
+// SortedPorts spells out protocols, and names each port once.
+func SortedPorts(ports []v1alpha1.Port) []v1alpha1.Port {
 	sorted := slices.Clone(ports)
 	for i := range sorted {
 		sorted[i].Protocol = protocol(sorted[i])

@@ -104,6 +104,14 @@ type shape struct {
 }
 
 func peers(grants []entrustment.Grant) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	var rendered []*networkingv1ac.NetworkPolicyPeerApplyConfiguration
+	for _, s := range shapes(grants) {
+		rendered = append(rendered, s.peer())
+	}
+	return rendered
+}
+
+func shapes(grants []entrustment.Grant) []*shape {
 	byShape := map[string]*shape{}
 	for _, g := range grants {
 		if len(g.Purposes) == 0 {
@@ -116,24 +124,24 @@ func peers(grants []entrustment.Grant) []*networkingv1ac.NetworkPolicyPeerApplyC
 		byShape[key].namespaces = append(byShape[key].namespaces, g.Namespace)
 	}
 
-	shapes := make([]*shape, 0, len(byShape))
+	sorted := make([]*shape, 0, len(byShape))
 	for _, s := range byShape {
 		slices.Sort(s.namespaces)
-		shapes = append(shapes, s)
+		sorted = append(sorted, s)
 	}
-	slices.SortFunc(shapes, func(a, b *shape) int {
+	slices.SortFunc(sorted, func(a, b *shape) int {
 		return cmp.Or(strings.Compare(a.entrustment, b.entrustment), slices.Compare(a.purposes, b.purposes))
 	})
-
-	var rendered []*networkingv1ac.NetworkPolicyPeerApplyConfiguration
-	for _, s := range shapes {
-		rendered = append(rendered, s.peer())
-	}
-	return rendered
+	return sorted
 }
 
 // peer holds both selectors: two peers of one selector each would be a union, and admit every pod of the namespaces.
 func (s *shape) peer() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	namespaces, pods := s.selectors()
+	return networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(namespaces).WithPodSelector(pods)
+}
+
+func (s *shape) selectors() (namespaces, _ *metav1ac.LabelSelectorApplyConfiguration) {
 	pods := metav1ac.LabelSelector()
 	if s.entrustment != "" {
 		pods.WithMatchLabels(map[string]string{v1alpha1.LabelEntrustment: s.entrustment})
@@ -142,10 +150,9 @@ func (s *shape) peer() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
 		pods.WithMatchExpressions(metav1ac.LabelSelectorRequirement().
 			WithKey(v1alpha1.LabelEntrustment).WithOperator(metav1.LabelSelectorOpDoesNotExist))
 	}
-	return networkingv1ac.NetworkPolicyPeer().
-		// The API server sets this label from the name and lets nobody change it, unlike any other label of a namespace.
-		WithNamespaceSelector(oneOf(metav1ac.LabelSelector(), corev1.LabelMetadataName, s.namespaces)).
-		WithPodSelector(oneOf(pods, v1alpha1.LabelPurpose, s.purposes))
+	// The API server sets this label from the name and lets nobody change it, unlike any other label of a namespace.
+	namespaces = oneOf(metav1ac.LabelSelector(), corev1.LabelMetadataName, s.namespaces)
+	return namespaces, oneOf(pods, v1alpha1.LabelPurpose, s.purposes)
 }
 
 // oneOf adds the criterion that the label is one of the values.
@@ -159,15 +166,8 @@ func oneOf(to *metav1ac.LabelSelectorApplyConfiguration, key string, values []st
 
 // ports spells out what the API server would default, so that the live object can be compared exactly.
 func ports(guarded []v1alpha1.Port) []*networkingv1ac.NetworkPolicyPortApplyConfiguration {
-	sorted := slices.Clone(guarded)
-	for i := range sorted {
-		sorted[i].Protocol = cmp.Or(sorted[i].Protocol, v1alpha1.ProtocolTCP)
-	}
-	slices.SortFunc(sorted, func(a, b v1alpha1.Port) int {
-		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
-	})
 	var rendered []*networkingv1ac.NetworkPolicyPortApplyConfiguration
-	for _, p := range slices.Compact(sorted) {
+	for _, p := range entrustment.SortedPorts(guarded) {
 		rendered = append(rendered, networkingv1ac.NetworkPolicyPort().
 			WithProtocol(corev1.Protocol(p.Protocol)).WithPort(intstr.FromInt32(p.Port)))
 	}
