@@ -503,7 +503,7 @@ var _ = Describe("The operator", Ordered, func() {
 			Eventually(func() error { return admin.Get(ctx, baseline, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
 
 			By("the store going")
-			Expect(admin.Delete(ctx, store)).To(Succeed())
+			remove(ctx, store)
 			Eventually(gone).WithArguments(ctx, baseline, &networkingv1.NetworkPolicy{}).Should(BeTrue())
 		})
 	})
@@ -513,7 +513,7 @@ var _ = Describe("The operator", Ordered, func() {
 			store := &v1alpha1.PersonalDataStore{ObjectMeta: metav1.ObjectMeta{Namespace: ledger.Namespace, Name: ledger.Name}}
 			foreign := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledger.Namespace, Name: "debugging"}}
 			foreign.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}}}
-			create(ctx, foreign)
+			Expect(itself.Create(ctx, foreign)).To(Succeed(), "as if it had been there before the rules")
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(SatisfyAll(
 				is(metav1.ConditionFalse, v1alpha1.ReasonForeignNetworkPolicy), HaveField("Message", ContainSubstring("data-billing/debugging lets in all pods of all namespaces"))))
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionReady).Should(is(metav1.ConditionFalse, v1alpha1.ReasonNotIsolated))
