@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -883,16 +884,20 @@ func admitted(policy *networkingv1.NetworkPolicy) []string {
 			if peer.NamespaceSelector == nil {
 				continue
 			}
-			under := peer.PodSelector.MatchLabels[v1alpha1.LabelEntrustment]
-			if under == "" {
-				under = "none"
+			under := []string{cmp.Or(peer.PodSelector.MatchLabels[v1alpha1.LabelEntrustment], "none")}
+			for _, r := range peer.PodSelector.MatchExpressions {
+				if r.Key == v1alpha1.LabelEntrustment && r.Operator == metav1.LabelSelectorOpIn {
+					under = r.Values
+				}
 			}
 			namespaces := []string{peer.NamespaceSelector.MatchLabels[corev1.LabelMetadataName]}
 			for _, r := range peer.NamespaceSelector.MatchExpressions {
 				namespaces = r.Values
 			}
 			for _, namespace := range namespaces {
-				read = append(read, namespace+" under "+under)
+				for _, contract := range under {
+					read = append(read, namespace+" under "+contract)
+				}
 			}
 		}
 	}

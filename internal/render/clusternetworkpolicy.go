@@ -3,6 +3,7 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -45,7 +46,7 @@ func ClusterNetworkPolicies(store *v1alpha1.PersonalDataStore, grants []entrustm
 
 // id tells a shape from the others of a store, and stays while namespaces come and go.
 func (s *shape) id() string {
-	sum := sha256.Sum256([]byte(s.entrustment + " " + strings.Join(s.purposes, " ")))
+	sum := sha256.Sum256([]byte(fmt.Sprint(s.entrustments, s.purposes)))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -95,56 +96,66 @@ func selector(pods *metav1.LabelSelector) *metav1ac.LabelSelectorApplyConfigurat
 	return s
 }
 
-// shape is what namespaces have in common that share a peer, so that a policy grows with distinct grants and not with
-// namespaces.
+// shape is what grants have in common that share a peer: each of the entrustments, or own handling, is granted the purposes
+// in each of the namespaces. So a policy grows with distinct grants, and not with namespaces times entrustments.
 type shape struct {
-	entrustment string
-	purposes    []string
-	namespaces  []string
+	entrustments []string // sorted; none: own handling
+	purposes     []string
+	namespaces   []string
 }
 
 func peers(grants []entrustment.Grant) []*networkingv1ac.NetworkPolicyPeerApplyConfiguration {
 	var rendered []*networkingv1ac.NetworkPolicyPeerApplyConfiguration
 	for _, s := range shapes(grants) {
-		rendered = append(rendered, s.peer())
+		namespaces, pods := s.selectors()
+		// Both selectors in one peer: two peers of one selector each would be a union, and admit every pod of the namespaces.
+		rendered = append(rendered, networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(namespaces).WithPodSelector(pods))
 	}
 	return rendered
 }
 
+// shapes gathers the namespaces of each entrustment and its purposes, and then the entrustments that have the same of both.
 func shapes(grants []entrustment.Grant) []*shape {
-	byShape := map[string]*shape{}
+	byContract := map[string]*shape{}
 	for _, g := range grants {
 		if len(g.Purposes) == 0 {
 			continue // without a purpose the peer would admit every pod of the namespace
 		}
 		key := g.Entrustment + " " + strings.Join(g.Purposes, " ")
-		if byShape[key] == nil {
-			byShape[key] = &shape{entrustment: g.Entrustment, purposes: g.Purposes}
+		if byContract[key] == nil {
+			byContract[key] = &shape{purposes: g.Purposes}
+			if g.Entrustment != "" {
+				byContract[key].entrustments = []string{g.Entrustment}
+			}
 		}
-		byShape[key].namespaces = append(byShape[key].namespaces, g.Namespace)
+		byContract[key].namespaces = append(byContract[key].namespaces, g.Namespace)
 	}
-
-	sorted := make([]*shape, 0, len(byShape))
-	for _, s := range byShape {
+	byScope := map[string]*shape{}
+	for _, key := range sortedKeys(byContract) {
+		s := byContract[key]
 		slices.Sort(s.namespaces)
+		scope := fmt.Sprint(len(s.entrustments) > 0, s.purposes, s.namespaces)
+		if first := byScope[scope]; first != nil {
+			first.entrustments = append(first.entrustments, s.entrustments...)
+		} else {
+			byScope[scope] = s
+		}
+	}
+	sorted := make([]*shape, 0, len(byScope))
+	for _, s := range byScope {
+		slices.Sort(s.entrustments)
 		sorted = append(sorted, s)
 	}
 	slices.SortFunc(sorted, func(a, b *shape) int {
-		return cmp.Or(strings.Compare(a.entrustment, b.entrustment), slices.Compare(a.purposes, b.purposes))
+		return cmp.Or(slices.Compare(a.entrustments, b.entrustments), slices.Compare(a.purposes, b.purposes), slices.Compare(a.namespaces, b.namespaces))
 	})
 	return sorted
 }
 
-// peer holds both selectors: two peers of one selector each would be a union, and admit every pod of the namespaces.
-func (s *shape) peer() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
-	namespaces, pods := s.selectors()
-	return networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(namespaces).WithPodSelector(pods)
-}
-
 func (s *shape) selectors() (namespaces, _ *metav1ac.LabelSelectorApplyConfiguration) {
 	pods := metav1ac.LabelSelector()
-	if s.entrustment != "" {
-		pods.WithMatchLabels(map[string]string{v1alpha1.LabelEntrustment: s.entrustment})
+	if len(s.entrustments) > 0 {
+		oneOf(pods, v1alpha1.LabelEntrustment, s.entrustments)
 	} else {
 		// A pod that acts under somebody's entrustment is not the controller's own.
 		pods.WithMatchExpressions(metav1ac.LabelSelectorRequirement().

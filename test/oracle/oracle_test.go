@@ -342,7 +342,7 @@ func grantsDiffer(w World) string {
 		if !bound {
 			continue
 		}
-		want.Processor, want.Enforcement = party.Name, v1alpha1.EnforcementEnforce
+		want.Processor, want.Enforcement, want.Namespace = party.Name, v1alpha1.EnforcementEnforce, w.Namespaces[namespace]
 		if binding.Enforcement == v1alpha1.EnforcementReport {
 			want.Enforcement = v1alpha1.EnforcementReport
 		}
