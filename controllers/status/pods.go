@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -91,6 +92,10 @@ func (o observer) pods(ctx context.Context, current *entrustment.Snapshot, store
 	return now, nil
 }
 
+// onHostNetwork selects pods that are past every policy, but for those that have ended.
+var onHostNetwork = client.MatchingFieldsSelector{Selector: fields.AndSelectors(
+	fields.OneTermEqualSelector("spec.hostNetwork", "true"), unended.Selector)}
+
 // look asks for the pods about a store.
 func (o Options) look(ctx context.Context, current *entrustment.Snapshot, store *v1alpha1.PersonalDataStore) (sight, error) {
 	if render.NetworkPolicy(store, nil) == nil {
@@ -113,7 +118,7 @@ func (o Options) look(ctx context.Context, current *entrustment.Snapshot, store 
 		return list.Items[0].Name, nil
 	}
 	var now sight
-	if now.hostNetwork, err = first(client.MatchingFields{"spec.hostNetwork": "true"}); err != nil || now.hostNetwork != "" {
+	if now.hostNetwork, err = first(onHostNetwork); err != nil || now.hostNetwork != "" {
 		return now, err
 	}
 	pod, err := first()
