@@ -83,9 +83,11 @@ var _ = Describe("A namespace", func() {
 			},
 			Stores: []*v1alpha1.PersonalDataStore{
 				builder.Store("data", "ledger").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Obj(),
-				builder.Store("data", "archive").External("192.0.2.0/24").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Obj(),
+				builder.Store("data", "archive").External("192.0.2.0/24", "192.0.2.8/29", "2001:db8::/48").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Obj(),
 			},
-			Entrustments: []*v1alpha1.Entrustment{builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/ledger", "data/archive").Obj()},
+			Entrustments: []*v1alpha1.Entrustment{builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/ledger", "data/archive").With(func(e *v1alpha1.Entrustment) {
+				e.Spec.Egress = []v1alpha1.EgressDestination{{CIDR: "192.0.0.0/16"}, {CIDR: "192.0.2.9/32"}, {CIDR: "2001:db8::/32", Ports: []v1alpha1.Port{{Port: 443}}}}
+			}).Obj()},
 		}
 		for _, change := range changes {
 			change(&inputs)
@@ -180,7 +182,8 @@ var _ = Describe("A namespace", func() {
 		Expect(reconciled(ctx).RequeueAfter).To(BeNumerically(">", 0))
 		Expect(policies(ctx)).To(ConsistOf("pda.baseline", "pda.floor"))
 
-		Expect(admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+		pod.Status.Phase = corev1.PodSucceeded
+		Expect(admin.Status().Update(ctx, pod)).To(Succeed())
 		reconciled(ctx)
 		Expect(policies(ctx)).To(BeEmpty())
 		wrote = nil

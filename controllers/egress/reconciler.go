@@ -10,6 +10,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -152,7 +153,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if !declares {
 		return reconcile.Result{}, r.converge(ctx, own, nil)
 	}
-	return reconcile.Result{RequeueAfter: drainInterval}, r.converge(ctx, own, render.RemainingPolicies(current, req.Name, governed))
+	if err := r.converge(ctx, own, render.RemainingPolicies(current, req.Name, governed)); err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: drainInterval}, nil
 }
 
 // policies are those of a namespace that limit egress, and those of others.
@@ -196,12 +200,16 @@ func (r *Reconciler) converge(ctx context.Context, own []*networkingv1.NetworkPo
 	return nil
 }
 
+// unended leaves out pods that have ended.
+var unended = client.MatchingFieldsSelector{Selector: fields.AndSelectors(
+	fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)), fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))}
+
 // declares says whether a pod of the namespace declares a purpose or an entrustment.
 func (r *Reconciler) declares(ctx context.Context, namespace string) (bool, error) {
 	for _, label := range []string{v1alpha1.LabelEntrustment, v1alpha1.LabelPurpose} {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-		err := r.Live.List(ctx, list, client.InNamespace(namespace), client.HasLabels{label}, client.Limit(1))
+		err := r.Live.List(ctx, list, client.InNamespace(namespace), client.HasLabels{label}, unended, client.Limit(1))
 		if err != nil {
 			return false, fmt.Errorf("looking for pods that declare something: %w", err)
 		}
