@@ -489,7 +489,8 @@ var _ = Describe("The operator", Ordered, func() {
 			create(ctx, store)
 			baseline := types.NamespacedName{Namespace: "core-services", Name: "pda.baseline"}
 			Eventually(func() error { return admin.Get(ctx, baseline, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
-			Expect(admin.Get(ctx, types.NamespacedName{Namespace: "core-services", Name: "pda.external.data-core.archive"}, &networkingv1.NetworkPolicy{})).To(Succeed())
+			granted := types.NamespacedName{Namespace: "core-services", Name: "pda.external.data-core.archive"}
+			Eventually(func() error { return admin.Get(ctx, granted, &networkingv1.NetworkPolicy{}) }).Should(Succeed())
 			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionIsolated).Should(SatisfyAll(
 				is(metav1.ConditionFalse, v1alpha1.ReasonExternalPartial), HaveField("Message", Not(ContainSubstring("core-services")))))
 

@@ -10,5 +10,7 @@
 //	ENTRUSTMENT_LONG=1 go test ./test/oracle     ten times as many
 //	go test ./test/oracle -fuzz FuzzAuthorize -fuzzminimizetime 10x
 //
+// Package network, below, goes on from there to what packets get through, and the module cyclonus asks a second evaluator.
+//
 // The package imports the API types, apimachinery and the input types of the core. Only its tests call the core.
 package oracle
