@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	shippedwebhook "entrustment.dev/operator/config/webhook"
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/networkpolicy"
@@ -29,6 +30,10 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	if err != nil {
 		return err
 	}
+	shipped, err := shippedwebhook.Configuration()
+	if err != nil {
+		return err
+	}
 	var (
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
@@ -42,7 +47,8 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
-		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock},
+		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock,
+			Guard: status.Guard{Reader: configuration, Cache: configuration, Shipped: shipped, Scoped: scope.Webhooks}},
 		trust,
 		keeper,
 		scoper,

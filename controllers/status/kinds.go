@@ -30,6 +30,7 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 		o.entrustments().setupWithManager(mgr),
 		o.stores().setupWithManager(mgr, func(b *builder.Builder) {
 			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(isolatedStores))
+			b.WatchesRawSource(o.Guard.watch(o.allStores))
 		}),
 	)
 }
@@ -38,6 +39,18 @@ func isolatedStores(_ context.Context, policy client.Object) []reconcile.Request
 	var requests []reconcile.Request
 	for _, store := range render.IsolatedStores(policy) {
 		requests = append(requests, reconcile.Request{NamespacedName: store})
+	}
+	return requests
+}
+
+func (o Options) allStores(context.Context) []reconcile.Request {
+	current, err := o.Publisher.Current()
+	if err != nil {
+		return nil // the first snapshot wakes them
+	}
+	var requests []reconcile.Request
+	for _, key := range current.Stores() {
+		requests = append(requests, reconcile.Request{NamespacedName: key})
 	}
 	return requests
 }

@@ -52,6 +52,7 @@ type Options struct {
 	Writer    apply.Writer
 	Recorder  eventRecorder
 	Clock     clock.PassiveClock
+	Guard     Guard
 }
 
 type eventRecorder interface {

@@ -45,7 +45,11 @@ func (o Options) observed(ctx context.Context, current *entrustment.Snapshot, li
 		}
 		isolated = *before
 	}
-	found.status, found.known = current.StoreStatus(key, isolated)
+	guarded, err := o.Guard.condition(ctx)
+	if err != nil {
+		return found, err
+	}
+	found.status, found.known = current.StoreStatus(key, isolated, guarded)
 	return found, nil
 }
 
