@@ -244,6 +244,18 @@ var _ = Describe("The operator", Ordered, func() {
 			}
 		})
 
+		It("says whether the webhooks that guard it are as they ship", func(ctx context.Context) {
+			store := &v1alpha1.PersonalDataStore{ObjectMeta: metav1.ObjectMeta{Namespace: ledger.Namespace, Name: ledger.Name}}
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionGuarded).Should(is(metav1.ConditionTrue, v1alpha1.ReasonAsShipped))
+			configuration := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
+			change(ctx, configuration, func() { configuration.Webhooks[0].FailurePolicy = ptr.To(admissionregistrationv1.Ignore) })
+			DeferCleanup(func(ctx context.Context) {
+				change(ctx, configuration, func() { configuration.Webhooks[0].FailurePolicy = ptr.To(admissionregistrationv1.Fail) })
+				Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionGuarded).Should(is(metav1.ConditionTrue, v1alpha1.ReasonAsShipped))
+			})
+			Eventually(condition).WithArguments(ctx, store, v1alpha1.ConditionGuarded).Should(is(metav1.ConditionFalse, v1alpha1.ReasonWebhookAltered))
+		})
+
 		It("closes one without a grant to all but its own pods", func(ctx context.Context) {
 			store := builder.Store("data-core", "closed").Controller("example-controller").AllowedPurposes("nothing").Obj()
 			create(ctx, store)

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	shippedwebhook "entrustment.dev/operator/config/webhook"
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/clusternetworkpolicy"
@@ -32,6 +33,10 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	if err != nil {
 		return err
 	}
+	shipped, err := shippedwebhook.Configuration()
+	if err != nil {
+		return err
+	}
 	var (
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
@@ -51,6 +56,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		status.Options{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Recheck: o.Recheck,
 			Clusterwide: wide, Changed: outside,
+			Guard: status.Guard{Reader: configuration, Cache: configuration, Shipped: shipped, Scoped: scope.Webhooks},
 		},
 		wide,
 		trust,

@@ -17,6 +17,10 @@ const (
 	// NoPodsSelected, HostNetworkPods, ExternalPartial, NotEnforced, Reporting.
 	ConditionIsolated = "Isolated"
 
+	// ConditionGuarded of a PersonalDataStore says whether the webhooks that guard it are as they ship: True AsShipped;
+	// False WebhookMissing, WebhookAltered.
+	ConditionGuarded = "Guarded"
+
 	// ConditionCredentialsDelivered of a PersonalDataStore: True Delivered, NoneDeclared; False SecretNotFound, NameConflict.
 	ConditionCredentialsDelivered = "CredentialsDelivered"
 
@@ -133,6 +137,9 @@ const (
 	ReasonHostNetworkPods          Reason = "HostNetworkPods"
 	ReasonExternalPartial          Reason = "ExternalPartial"
 	ReasonNotEnforced              Reason = "NotEnforced"
+	ReasonAsShipped                Reason = "AsShipped"
+	ReasonWebhookMissing           Reason = "WebhookMissing"
+	ReasonWebhookAltered           Reason = "WebhookAltered"
 	ReasonDelivered                Reason = "Delivered"
 	ReasonNoneDeclared             Reason = "NoneDeclared"
 	ReasonSecretNotFound           Reason = "SecretNotFound"

@@ -29,8 +29,8 @@ import (
 	"entrustment.dev/operator/internal/entrustment"
 )
 
-// scoped are the webhooks of which the namespaces are kept.
-var scoped = []string{"intervene.admission.entrustment.dev", "ephemeralcontainers.admission.entrustment.dev"}
+// Webhooks are those of which the namespaces are kept.
+var Webhooks = []string{"intervene.admission.entrustment.dev", "ephemeralcontainers.admission.entrustment.dev"}
 
 // exempt are never asked about: the cluster's own namespace must not depend on the operator, nor the operator on itself.
 var exempt = []string{metav1.NamespaceSystem, "entrustment-system"}
@@ -122,7 +122,7 @@ func compare(live *admissionregistrationv1.MutatingWebhookConfiguration, want []
 	}}
 	configuration := admissionregistrationv1ac.MutatingWebhookConfiguration(live.Name)
 	same := true
-	for _, name := range scoped {
+	for _, name := range Webhooks {
 		i := slices.IndexFunc(live.Webhooks, func(hook admissionregistrationv1.MutatingWebhook) bool { return hook.Name == name })
 		if i < 0 {
 			flaw = "it has no webhook " + name // only who installed it knows what else belongs to it

@@ -54,24 +54,24 @@ func TestCompare(t *testing.T) {
 		writes        int
 	}{
 		"as it should be":                   {first: in("bound", "data"), second: in("bound", "data")},
-		"as it was installed":               {first: in("no_namespace"), second: in("no_namespace"), flaw: "webhook " + scoped[0] + lacking, writes: 2},
-		"one short, of which both are told": {first: in("bound", "data"), second: in("data"), flaw: "webhook " + scoped[1] + lacking, writes: 2},
+		"as it was installed":               {first: in("no_namespace"), second: in("no_namespace"), flaw: "webhook " + Webhooks[0] + lacking, writes: 2},
+		"one short, of which both are told": {first: in("bound", "data"), second: in("data"), flaw: "webhook " + Webhooks[1] + lacking, writes: 2},
 		"one too many, which does no harm":  {first: in("bound", "data", "gone"), second: in("bound", "data"), writes: 2},
 		"all namespaces, likewise":          {first: nil, second: &metav1.LabelSelector{}, writes: 2},
-		"narrowed by another label":         {first: narrowed, second: in("bound", "data"), flaw: "webhook " + scoped[0] + lacking, writes: 2},
+		"narrowed by another label":         {first: narrowed, second: in("bound", "data"), flaw: "webhook " + Webhooks[0] + lacking, writes: 2},
 		"turned round": {
 			first:  &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"bound", "data"}}}},
-			second: in("bound", "data"), flaw: "webhook " + scoped[0] + lacking, writes: 2,
+			second: in("bound", "data"), flaw: "webhook " + Webhooks[0] + lacking, writes: 2,
 		},
-		"a webhook that somebody took away":         {first: in("bound", "data"), missing: true, flaw: "it has no webhook " + scoped[1]},
-		"a webhook taken away, and the other short": {first: in("data"), missing: true, flaw: "it has no webhook " + scoped[1], writes: 1},
+		"a webhook that somebody took away":         {first: in("bound", "data"), missing: true, flaw: "it has no webhook " + Webhooks[1]},
+		"a webhook taken away, and the other short": {first: in("data"), missing: true, flaw: "it has no webhook " + Webhooks[1], writes: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			live := &admissionregistrationv1.MutatingWebhookConfiguration{Webhooks: []admissionregistrationv1.MutatingWebhook{
-				{Name: "pod.admission.entrustment.dev"}, {Name: scoped[0], NamespaceSelector: test.first},
+				{Name: "pod.admission.entrustment.dev"}, {Name: Webhooks[0], NamespaceSelector: test.first},
 			}}
 			if !test.missing {
-				live.Webhooks = append(live.Webhooks, admissionregistrationv1.MutatingWebhook{Name: scoped[1], NamespaceSelector: test.second})
+				live.Webhooks = append(live.Webhooks, admissionregistrationv1.MutatingWebhook{Name: Webhooks[1], NamespaceSelector: test.second})
 			}
 			flaw, configuration := compare(live, []string{"bound", "data"})
 			if flaw != test.flaw {

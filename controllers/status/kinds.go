@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -33,8 +34,21 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 			if o.Changed != nil {
 				b.WatchesRawSource(source.Channel(o.Changed, &handler.EnqueueRequestForObject{}))
 			}
+			b.WatchesRawSource(o.Guard.watch(o.allStores))
 		}),
 	)
+}
+
+func (o Options) allStores(context.Context) []reconcile.Request {
+	current, err := o.Publisher.Current()
+	if err != nil {
+		return nil // the first snapshot wakes them
+	}
+	var requests []reconcile.Request
+	for _, key := range current.Stores() {
+		requests = append(requests, reconcile.Request{NamespacedName: key})
+	}
+	return requests
 }
 
 func (o Options) purposes() *reconciler[*v1alpha1.Purpose, v1alpha1.PurposeStatus] {

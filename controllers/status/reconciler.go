@@ -57,6 +57,7 @@ type Options struct {
 	Writer    apply.Writer
 	Recorder  eventRecorder
 	Clock     clock.PassiveClock
+	Guard     Guard
 	Recheck   time.Duration // how often pods are looked at; zero is the constant Recheck
 
 	// Clusterwide is asked whether policies beside NetworkPolicies keep all pods without a grant from a store outside the

@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,12 +19,14 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/config/crd"
+	"entrustment.dev/operator/config/webhook"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/entrustment"
@@ -39,16 +42,19 @@ func TestStatus(t *testing.T) {
 }
 
 var (
-	noon  = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
-	admin client.WithWatch
+	noon    = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+	admin   client.WithWatch
+	shipped *admissionregistrationv1.MutatingWebhookConfiguration
 )
 
 var _ = BeforeSuite(func(ctx context.Context) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, v1alpha1.AddToScheme} {
 		utilruntime.Must(add(scheme))
 	}
 	definitions, err := crd.All()
+	Expect(err).NotTo(HaveOccurred())
+	shipped, err = webhook.Configuration()
 	Expect(err).NotTo(HaveOccurred())
 	cluster, err := controlplane.Start(ctx, controlplane.Options{CRDs: definitions})
 	Expect(err).NotTo(HaveOccurred(), "start a control plane; `make test` finds or builds one")
@@ -73,10 +79,62 @@ var _ = Describe("The status of a store", func() {
 		store = builder.Store(namespace.Name, "ledger").AllowedPurposes("billing").Obj()
 		Expect(admin.Create(ctx, store)).To(Succeed())
 		now, recorder = clocktesting.NewFakePassiveClock(noon), events.NewFakeRecorder(8)
-		o = Options{Publisher: &snapshot.Publisher{}, Cache: admin, Live: admin, Writer: apply.NewWriter(admin, "status"), Recorder: recorder, Clock: now}
+		o = Options{Publisher: &snapshot.Publisher{}, Cache: admin, Live: admin, Writer: apply.NewWriter(admin, "status"), Recorder: recorder, Clock: now,
+			Guard: Guard{Reader: admin, Shipped: shipped}}
 		Expect(admin.Create(ctx, builder.Pod(store.Namespace, "ledger-0").Label("app", "ledger").Obj())).To(Succeed())
 	})
+
 	JustBeforeEach(func() { r = o.stores() })
+
+	It("says whether the webhooks that guard it are as they ship", func(ctx context.Context) {
+		guarded := func() metav1.Condition {
+			GinkgoHelper()
+			condition, err := o.Guard.condition(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			return condition
+		}
+		is := func(status metav1.ConditionStatus, reason v1alpha1.Reason, words string) OmegaMatcher {
+			return SatisfyAll(HaveField("Status", status), HaveField("Reason", string(reason)), HaveField("Message", ContainSubstring(words)))
+		}
+		live := shipped.DeepCopy()
+		Expect(admin.Create(ctx, live)).To(Succeed())
+		read := func() { Expect(admin.Get(ctx, client.ObjectKeyFromObject(shipped), live)).To(Succeed()) }
+		Expect(guarded()).To(is(metav1.ConditionTrue, v1alpha1.ReasonAsShipped, ""))
+
+		read()
+		live.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:9443/admit-pod")}
+		live.Webhooks[2].NamespaceSelector.MatchExpressions[0].Values = []string{"kept"}
+		o.Guard.Scoped = []string{live.Webhooks[2].Name}
+		Expect(admin.Update(ctx, live)).To(Succeed())
+		Expect(guarded()).To(is(metav1.ConditionTrue, v1alpha1.ReasonAsShipped, ""), "what is kept is not compared")
+		o.Guard.Scoped = nil
+		Expect(guarded()).To(is(metav1.ConditionFalse, v1alpha1.ReasonWebhookAltered, live.Webhooks[2].Name))
+
+		for _, weaken := range []func(*admissionregistrationv1.MutatingWebhook){
+			func(h *admissionregistrationv1.MutatingWebhook) {
+				h.FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
+			},
+			func(h *admissionregistrationv1.MutatingWebhook) { h.Rules[0].Operations = h.Rules[0].Operations[:1] },
+			func(h *admissionregistrationv1.MutatingWebhook) {
+				h.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"judge": "me"}}
+			},
+			func(h *admissionregistrationv1.MutatingWebhook) {
+				h.MatchConditions = append(h.MatchConditions, admissionregistrationv1.MatchCondition{Name: "never", Expression: "false"})
+			},
+		} {
+			read()
+			live.Webhooks = shipped.DeepCopy().Webhooks
+			weaken(&live.Webhooks[0])
+			Expect(admin.Update(ctx, live)).To(Succeed())
+			Expect(guarded()).To(is(metav1.ConditionFalse, v1alpha1.ReasonWebhookAltered, "pod.admission.entrustment.dev"))
+		}
+		read()
+		live.Webhooks = shipped.DeepCopy().Webhooks[1:]
+		Expect(admin.Update(ctx, live)).To(Succeed())
+		Expect(guarded()).To(is(metav1.ConditionFalse, v1alpha1.ReasonWebhookMissing, "has no webhook pod.admission.entrustment.dev"))
+		Expect(admin.Delete(ctx, live)).To(Succeed())
+		Expect(guarded()).To(is(metav1.ConditionFalse, v1alpha1.ReasonWebhookMissing, "is missing"))
+	})
 	publish := func() {
 		o.Publisher.Publish(entrustment.Compile(entrustment.Inputs{
 			Purposes:   []*v1alpha1.Purpose{builder.Purpose("billing").Obj()},

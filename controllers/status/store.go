@@ -58,7 +58,11 @@ func (o observer) observed(ctx context.Context, current *entrustment.Snapshot, l
 		}
 		isolated = *before
 	}
-	found.status, found.known = current.StoreStatus(key, isolated)
+	guarded, err := o.Guard.condition(ctx)
+	if err != nil {
+		return found, err
+	}
+	found.status, found.known = current.StoreStatus(key, isolated, guarded)
 	found.status.WouldDeny, found.status.WouldDenyCount = pods.wouldDeny, pods.wouldDenyCount
 	return found, nil
 }
