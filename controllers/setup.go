@@ -11,6 +11,7 @@ import (
 
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
+	"entrustment.dev/operator/controllers/credentials"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/snapshot"
@@ -25,6 +26,10 @@ const component = "entrustment-operator"
 
 // setup adds the reconcilers and the webhook to the manager, and the checks that tell when they are ready.
 func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
+	watches, secretWriter, err := secretAccess(mgr)
+	if err != nil {
+		return err
+	}
 	var (
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
@@ -32,12 +37,17 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		writer    = func(reconciler string) apply.Writer { return apply.NewWriter(mgr.GetClient(), reconciler) }
 		trust     = &cabundle.Reconciler{Writer: writer("cabundle"), Authority: serving.CA}
 		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
+		delivery  = &credentials.Reconciler{
+			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
+			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock,
+		}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
-		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock},
+		delivery,
+		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Credentials: delivery},
 		trust,
 		keeper,
 	} {

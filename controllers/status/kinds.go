@@ -30,6 +30,12 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 		o.entrustments().setupWithManager(mgr),
 		o.stores().setupWithManager(mgr, func(b *builder.Builder) {
 			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(isolatedStores))
+			if o.Credentials != nil {
+				b.WatchesRawSource(o.Credentials.Observed())
+			}
+			if o.Exposure != nil {
+				b.WatchesRawSource(o.Exposure.Observed())
+			}
 		}),
 	)
 }

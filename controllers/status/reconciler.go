@@ -52,6 +52,9 @@ type Options struct {
 	Writer    apply.Writer
 	Recorder  eventRecorder
 	Clock     clock.PassiveClock
+
+	Credentials credentials // nil: nothing is said of them
+	Exposure    exposure    // nil: nothing is said of it
 }
 
 type eventRecorder interface {

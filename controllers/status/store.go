@@ -45,7 +45,8 @@ func (o Options) observed(ctx context.Context, current *entrustment.Snapshot, li
 		}
 		isolated = *before
 	}
-	found.status, found.known = current.StoreStatus(key, isolated)
+	found.status, found.known = current.StoreStatus(key, append(o.delivered(current, store, live), isolated)...)
+	o.readers(&found.status, live)
 	return found, nil
 }
 
