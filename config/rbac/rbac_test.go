@@ -92,7 +92,7 @@ func complaints(kind string, role *rbacv1.ClusterRole) (found []string) {
 		found = append(found, "is what others add to it")
 	}
 	for _, rule := range role.Rules {
-		has := func(list []string, is func(string) bool) bool { return slices.ContainsFunc(list, is) }
+		has := slices.ContainsFunc[[]string]
 		named := func(names ...string) func(string) bool {
 			return func(s string) bool { return slices.Contains(names, s) }
 		}

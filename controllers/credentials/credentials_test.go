@@ -92,11 +92,11 @@ func install(ctx context.Context, dir string) {
 		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 		for {
 			object := &unstructured.Unstructured{}
-			if err := documents.Decode(&object.Object); errors.Is(err, io.EOF) {
+			err := documents.Decode(&object.Object)
+			if errors.Is(err, io.EOF) {
 				break
-			} else {
-				Expect(err).NotTo(HaveOccurred(), file)
 			}
+			Expect(err).NotTo(HaveOccurred(), file)
 			if len(object.Object) > 0 {
 				Expect(admin.Create(ctx, object)).To(Succeed(), file)
 			}
