@@ -90,8 +90,8 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-// cacheOptions keep in memory what a reconciler watches, and nothing else: of NetworkPolicies the managed ones, and no pods
-// or Secrets at all.
+// cacheOptions keep in memory what a reconciler watches, and nothing else: of NetworkPolicies the managed ones, of RBAC what
+// decides, and no pods or Secrets at all.
 func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform:            cache.TransformStripManagedFields(),
@@ -100,8 +100,21 @@ func cacheOptions() cache.Options {
 			&networkingv1.NetworkPolicy{}: {
 				Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}),
 			},
+			&rbacv1.ClusterRole{}:        {Transform: stripAnnotations},
+			&rbacv1.ClusterRoleBinding{}: {Transform: stripAnnotations},
+			&rbacv1.Role{}:               {Transform: stripAnnotations},
+			&rbacv1.RoleBinding{}:        {Transform: stripAnnotations},
 		},
 	}
+}
+
+// stripAnnotations of objects of which a cluster may have thousands.
+func stripAnnotations(object any) (any, error) {
+	if accessor, err := meta.Accessor(object); err == nil {
+		accessor.SetManagedFields(nil)
+		accessor.SetAnnotations(nil)
+	}
+	return object, nil
 }
 
 // installed makes sure that the kinds exist: without them, caches would wait in silence.

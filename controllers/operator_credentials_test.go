@@ -129,6 +129,26 @@ var _ = Describe("The credentials of the policy", Ordered, func() {
 		Eventually(held).WithArguments(ctx).WithTimeout(time.Second).Should(Equal(planted + "-two"))
 	})
 
+	It("are shown with those whom RBAC lets read them", func(ctx context.Context) {
+		Eventually(live).WithArguments(ctx).Should(HaveField("Status.ExposedTo", ContainElement(HaveField("Name", "system:masters"))))
+		role := &rbacv1.Role{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "billing-entrustee", Name: "developers"},
+			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}}},
+		}
+		create(ctx, role)
+		create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "billing-entrustee", Name: "developers"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "developers"},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "billing-developers"}},
+		})
+		Eventually(live).WithArguments(ctx).Should(HaveField("Status.ExposedTo", ContainElement(v1alpha1.ExposedSubject{
+			Kind: "Group", Name: "billing-developers", How: "list secrets: RoleBinding billing-entrustee/developers of Role developers",
+		})))
+		Expect(live(ctx).Status.ExposedTo).NotTo(ContainElement(HaveField("Name", v1alpha1.OperatorServiceAccount)), "whose work it is")
+		Expect(admin.Delete(ctx, role)).To(Succeed())
+		Eventually(live).WithArguments(ctx).ShouldNot(HaveField("Status.ExposedTo", ContainElement(HaveField("Name", "billing-developers"))))
+	})
+
 	It("go with the grant, and have to be changed then", func(ctx context.Context) {
 		suspend(ctx, true)
 		DeferCleanup(func(ctx context.Context) { suspend(ctx, false) })

@@ -430,6 +430,7 @@ var _ = Describe("The operator", Ordered, func() {
 			Eventually(gone).WithArguments(ctx, types.NamespacedName{Name: "new-bound"}, namespace()).Should(BeTrue())
 			create(ctx, namespace())
 			Eventually(condition).WithArguments(ctx, party, v1alpha1.ConditionReady).Should(is(metav1.ConditionFalse, v1alpha1.ReasonNamespaceRecreated))
+			Eventually(shown).ShouldNot(Succeed(), "nor what was shown in the moment before that was known, which names the other namespace")
 			Consistently(shown).WithTimeout(300 * time.Millisecond).ShouldNot(Succeed())
 
 			By("the party accepting it")
@@ -545,6 +546,7 @@ var _ = Describe("The operator", Ordered, func() {
 
 		It("keeps the time of a transition while the status stays", func(ctx context.Context) {
 			fees := &v1alpha1.Entrustment{ObjectMeta: metav1.ObjectMeta{Name: "fees"}}
+			Eventually(condition).WithArguments(ctx, fees, v1alpha1.ConditionReady).Should(is(metav1.ConditionTrue, v1alpha1.ReasonEnforced))
 			before := condition(ctx, fees, v1alpha1.ConditionReady)
 			now.SetTime(noon.Add(time.Hour))
 			DeferCleanup(func() { now.SetTime(noon) })

@@ -12,6 +12,7 @@ import (
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/credentials"
+	"entrustment.dev/operator/controllers/exposure"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/snapshot"
@@ -37,6 +38,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		writer    = func(reconciler string) apply.Writer { return apply.NewWriter(mgr.GetClient(), reconciler) }
 		trust     = &cabundle.Reconciler{Writer: writer("cabundle"), Authority: serving.CA}
 		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
+		readers   = &exposure.Reconciler{Publisher: publisher, Cache: cache}
 		delivery  = &credentials.Reconciler{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
 			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock,
@@ -47,7 +49,8 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
 		delivery,
-		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Credentials: delivery},
+		readers,
+		status.Options{Publisher: publisher, Cache: cache, Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Credentials: delivery, Exposure: readers},
 		trust,
 		keeper,
 	} {
