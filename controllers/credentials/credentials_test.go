@@ -24,6 +24,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -445,6 +447,45 @@ var _ = Describe("A credential", func() {
 		Eventually(w.copyIn).WithArguments(ctx, w.biller).Should(Equal("first"))
 		Expect(w.rotation()).To(BeNil())
 	})
+
+	DescribeTable("may be maintained by a secret operator, and is only read", func(ctx context.Context, writer string, kind corev1.SecretType, owner metav1.OwnerReference, keys ...string) {
+		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.data, Name: "ledger-reader"}})).To(Succeed())
+		Eventually(w.copyIn).WithArguments(ctx, w.own).Should(BeEmpty())
+		rotate := func(edition string) *corev1.Secret {
+			owner.UID = "maintainer"
+			data := map[string][]byte{}
+			for _, key := range keys {
+				data[key] = []byte(key + edition)
+			}
+			Expect(admin.Apply(ctx, corev1ac.Secret("ledger-reader", w.data).WithType(kind).WithData(data).
+				WithLabels(map[string]string{"app.kubernetes.io/managed-by": writer}).
+				WithOwnerReferences(metav1ac.OwnerReference().WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).WithName(owner.Name).WithUID(owner.UID)),
+				client.FieldOwner(writer))).To(Succeed())
+			live := &corev1.Secret{}
+			Expect(admin.Get(ctx, types.NamespacedName{Namespace: w.data, Name: "ledger-reader"}, live)).To(Succeed())
+			return live
+		}
+		for _, edition := range []string{"one", "two"} {
+			source := rotate(edition)
+			copied := &corev1.Secret{}
+			Eventually(func(g Gomega) {
+				g.Expect(admin.Get(ctx, types.NamespacedName{Namespace: w.biller, Name: w.name()}, copied)).To(Succeed())
+				g.Expect(copied.Data).To(Equal(source.Data))
+			}).Should(Succeed())
+			Expect(copied.Type).To(Equal(corev1.SecretTypeOpaque))
+			Expect(copied.OwnerReferences).To(BeEmpty())
+			after := &corev1.Secret{}
+			Expect(admin.Get(ctx, client.ObjectKeyFromObject(source), after)).To(Succeed())
+			Expect(after).To(Equal(source), "nobody but its writer has written it")
+		}
+	},
+		Entry("External Secrets Operator", "external-secrets", corev1.SecretTypeOpaque,
+			metav1.OwnerReference{APIVersion: "external-secrets.io/v1", Kind: "ExternalSecret", Name: "ledger-reader"}, "username", "password"),
+		Entry("Vault Secrets Operator", "hashicorp-vso", corev1.SecretTypeOpaque,
+			metav1.OwnerReference{APIVersion: "secrets.hashicorp.com/v1beta1", Kind: "VaultDynamicSecret", Name: "ledger-reader"}, "username", "password", "_raw"),
+		Entry("cert-manager", "cert-manager-certificates-issuing", corev1.SecretTypeTLS,
+			metav1.OwnerReference{APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: "ledger-reader"}, "tls.crt", "tls.key", "ca.crt"),
+	)
 
 	It("is not for a namespace that somebody made anew under the same name", func(ctx context.Context) {
 		delivered(ctx, w.biller)
