@@ -175,22 +175,20 @@ func (r *Reconciler) Delivered(current *entrustment.Snapshot, store *v1alpha1.Pe
 		}
 	}
 	copies, pending, failing := 0, false, ""
-	key := client.ObjectKeyFromObject(store)
-	for _, namespace := range grantees(current, key) {
-		for _, d := range r.delivered(current, namespace) {
-			if d.Store != key {
-				continue
-			}
-			if r.isTaken(namespace, d.Name) {
-				return is(metav1.ConditionFalse, v1alpha1.ReasonNameConflict,
-					"Secret %s/%s is somebody else's and is left as it is; delete it there to let the credential be delivered", namespace, d.Name)
-			}
-			if !r.stands(namespace, &d) {
-				if pending = true; r.fails(namespace) {
-					failing = namespace
-				}
-			}
-			copies++
+	for _, d := range current.StoreDeliveries(client.ObjectKeyFromObject(store)) {
+		if r.isTaken(d.Namespace, d.Name) {
+			return is(metav1.ConditionFalse, v1alpha1.ReasonNameConflict,
+				"Secret %s/%s is somebody else's and is left as it is; delete it there to let the credential be delivered", d.Namespace, d.Name)
+		}
+		if copies++; r.stands(d.Namespace, &d.Delivery) {
+			continue
+		}
+		if !slices.Contains(r.delivered(current, d.Namespace), d.Delivery) {
+			copies-- // there was no room to grant it
+			continue
+		}
+		if pending = true; r.fails(d.Namespace) {
+			failing = d.Namespace
 		}
 	}
 	if failing != "" {
@@ -201,15 +199,6 @@ func (r *Reconciler) Delivered(current *entrustment.Snapshot, store *v1alpha1.Pe
 		return metav1.Condition{}, false
 	}
 	return is(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "%d copies in the namespaces that are granted a credential, none elsewhere", copies)
-}
-
-// grantees are the namespaces with a grant for a store, sorted.
-func grantees(current *entrustment.Snapshot, store types.NamespacedName) []string {
-	var names []string
-	for _, grant := range current.StoreGrants(store) {
-		names = append(names, grant.Namespace)
-	}
-	return slices.Compact(names)
 }
 
 // stands says whether a copy is there, or cannot be because there is no such namespace.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -120,42 +121,14 @@ type needs struct {
 }
 
 func needsOf(s *entrustment.Snapshot, namespace string) *needs {
-	n := &needs{namespace: namespace}
-	n.add(s)
+	n := &needs{namespace: namespace, deliveries: s.Deliveries(namespace)}
+	_, _, n.bound = s.Binding(namespace)
 	for _, key := range s.Stores() {
-		n.hold(s.Store(key))
+		if store := s.Store(key); key.Namespace == namespace && len(store.Spec.Credentials) > 0 {
+			n.stores = append(n.stores, store)
+		}
 	}
 	return n
-}
-
-// allNeeds are those of every namespace that has any.
-func allNeeds(s *entrustment.Snapshot) map[string]*needs {
-	all := map[string]*needs{}
-	of := func(namespace string) *needs {
-		if all[namespace] == nil {
-			all[namespace] = &needs{namespace: namespace}
-			all[namespace].add(s)
-		}
-		return all[namespace]
-	}
-	for _, name := range s.BoundNamespaces() {
-		of(name)
-	}
-	for _, key := range s.Stores() {
-		of(key.Namespace).hold(s.Store(key))
-	}
-	return all
-}
-
-func (n *needs) add(s *entrustment.Snapshot) {
-	n.deliveries = s.Deliveries(n.namespace)
-	_, _, n.bound = s.Binding(n.namespace)
-}
-
-func (n *needs) hold(store *v1alpha1.PersonalDataStore) {
-	if store.Namespace == n.namespace && len(store.Spec.Credentials) > 0 {
-		n.stores = append(n.stores, store)
-	}
 }
 
 // any says whether Secrets of the namespace have to be read at all.
@@ -173,50 +146,52 @@ func (n *needs) sources() []string {
 	return slices.Compact(names)
 }
 
-func (n *needs) equal(other *needs) bool {
-	return n.bound == other.bound && slices.Equal(n.deliveries, other.deliveries) && slices.EqualFunc(n.stores, other.stores,
-		func(a, b *v1alpha1.PersonalDataStore) bool { return a.UID == b.UID && a.Generation == b.Generation })
-}
-
-// changedNamespaces are those of which two snapshots want different things.
+// changedNamespaces are those that were bound or unbound, and those to which a store with credentials goes that was changed, or
+// whose grants were.
 func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
-	now, before := allNeeds(next), map[string]*needs{}
-	if old != nil {
-		before = allNeeds(old)
+	if old == nil {
+		old = &entrustment.Snapshot{}
 	}
-	var names []string
-	for name, n := range now {
-		if was := before[name]; was == nil || !n.equal(was) {
-			names = append(names, name)
+	changed := map[string]bool{}
+	for _, s := range [2][2]*entrustment.Snapshot{{old, next}, {next, old}} {
+		here, there := s[0], s[1]
+		for _, name := range here.BoundNamespaces() {
+			if _, _, bound := there.Binding(name); !bound || here.NamespaceUID(name) != there.NamespaceUID(name) {
+				changed[name] = true
+			}
+		}
+		for _, key := range here.Stores() {
+			store, other := here.Store(key), there.Store(key)
+			if len(store.Spec.Credentials) == 0 || other != nil && other.UID == store.UID && other.Generation == store.Generation &&
+				here.SameStoreGrants(there, key) {
+				continue
+			}
+			changed[key.Namespace] = true
+			for _, d := range here.StoreDeliveries(key) {
+				changed[d.Namespace] = true
+			}
 		}
 	}
-	for name := range before {
-		if now[name] == nil {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return namespaces(names...)
+	return namespaces(slices.Sorted(maps.Keys(changed))...)
 }
 
 // concerned are the namespaces to look at when a Secret changed, or was read for the first time: its own, and those to which
 // a source is delivered.
 func (r *Reconciler) concerned(namespace, name string) []reconcile.Request {
-	names := []string{namespace}
+	names := map[string]bool{namespace: true}
 	if current, err := r.Publisher.Current(); err == nil {
 		for _, key := range current.Stores() {
-			if key.Namespace != namespace || !slices.ContainsFunc(current.Store(key).Spec.Credentials, func(c v1alpha1.Credential) bool {
-				return name == "" || c.SecretName == name
-			}) {
+			if key.Namespace != namespace {
 				continue
 			}
-			for _, grant := range current.StoreGrants(key) {
-				names = append(names, grant.Namespace)
+			for _, d := range current.StoreDeliveries(key) {
+				if name == "" || d.Source == name {
+					names[d.Namespace] = true
+				}
 			}
 		}
 	}
-	slices.Sort(names)
-	return namespaces(slices.Compact(names)...)
+	return namespaces(slices.Sorted(maps.Keys(names))...)
 }
 
 func namespaces(names ...string) []reconcile.Request {

@@ -1,10 +1,13 @@
 package entrustment_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/types"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -63,6 +66,16 @@ func TestDeliveries(t *testing.T) {
 				if diff := cmp.Diff(test.want[namespace], snapshot.Deliveries(namespace)); diff != "" {
 					t.Errorf("%s: %s", namespace, diff)
 				}
+			}
+			byNamespace := map[string][]entrustment.Delivery{}
+			for _, d := range snapshot.StoreDeliveries(ledger) {
+				byNamespace[d.Namespace] = append(byNamespace[d.Namespace], d.Delivery)
+			}
+			for _, deliveries := range byNamespace {
+				slices.SortFunc(deliveries, func(a, b entrustment.Delivery) int { return strings.Compare(a.Name, b.Name) })
+			}
+			if diff := cmp.Diff(test.want, byNamespace, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("of the store: %s", diff)
 			}
 		})
 	}

@@ -33,20 +33,8 @@ func Secrets(s *entrustment.Snapshot, store types.NamespacedName) []Secret {
 	for _, c := range object.Spec.Credentials {
 		secrets = append(secrets, Secret{Namespace: store.Namespace, Name: c.SecretName, Mountable: true})
 	}
-	if len(secrets) == 0 {
-		return nil
-	}
-	before := ""
-	for _, grant := range s.StoreGrants(store) { // sorted by namespace
-		if grant.Namespace == before {
-			continue
-		}
-		before = grant.Namespace
-		for _, d := range s.Deliveries(grant.Namespace) {
-			if d.Store == store {
-				secrets = append(secrets, Secret{Namespace: grant.Namespace, Name: d.Name})
-			}
-		}
+	for _, d := range s.StoreDeliveries(store) {
+		secrets = append(secrets, Secret{Namespace: d.Namespace, Name: d.Name})
 	}
 	return secrets
 }
