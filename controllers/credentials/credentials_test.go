@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -323,7 +324,7 @@ var _ = Describe("A credential", func() {
 			v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelStore: "ledger", v1alpha1.LabelStoreNamespace: w.data, v1alpha1.LabelCredential: "reader",
 		}))
 		Expect(live.OwnerReferences).To(BeEmpty())
-		Eventually(w.condition).Should(Equal("Delivered: 2 copies in the namespaces that are granted a credential, none elsewhere"))
+		Eventually(w.condition).Should(Equal("Delivered: copies in the namespaces that are granted a credential: 2; none elsewhere"))
 
 		w.source(ctx, "second")
 		Eventually(w.copyIn).WithArguments(ctx, w.biller).WithTimeout(time.Second).Should(Equal("second"))
@@ -494,6 +495,30 @@ var _ = Describe("A credential", func() {
 		w.inputs.Namespaces = map[string]types.UID{w.data: "data", w.own: "own", w.biller: "the one before"}
 		w.end(false)
 		Consistently(w.copyIn).WithArguments(ctx, w.biller).WithTimeout(300 * time.Millisecond).Should(BeEmpty())
+	})
+
+	It("that cannot be written, is said to be, and is tried again", func(ctx context.Context) {
+		delivered(ctx, w.own, w.biller)
+		w.end(true)
+		Eventually(w.copyIn).WithArguments(ctx, w.biller).Should(BeEmpty())
+		none := corev1.ResourceList{corev1.ResourceSecrets: resource.MustParse("0")}
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: w.biller, Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}
+		Expect(admin.Create(ctx, quota)).To(Succeed())
+		quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
+		Expect(admin.Status().Update(ctx, quota)).To(Succeed())
+		w.end(false)
+		Eventually(w.condition).Should(SatisfyAll(HavePrefix("DeliveryPending: "), ContainSubstring(w.biller)))
+		Expect(admin.Delete(ctx, quota)).To(Succeed())
+		Eventually(w.condition).Should(HavePrefix("Delivered: "))
+		Expect(w.copyIn(ctx, w.biller)).To(Equal("first"))
+	})
+
+	It("that goes with its namespace, has to be changed", func(ctx context.Context) {
+		delivered(ctx, w.biller)
+		Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.biller}})).To(Succeed()) // nobody ends it here
+		Expect(w.rotation()).To(BeNil())
+		Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.biller, Name: w.name()}})).To(Succeed())
+		Eventually(w.rotation).ShouldNot(BeNil())
 	})
 
 	It("stays where it is while its source cannot be read", func(ctx context.Context) {

@@ -26,6 +26,7 @@ type observations struct {
 	mu       sync.Mutex
 	taken    map[string]map[string]bool           // by namespace: names that are somebody else's
 	failing  map[string]bool                      // namespaces that could not be brought to what they are granted
+	absent   map[string]bool                      // namespaces that do not exist, or go
 	standing map[string]map[string]*corev1.Secret // by namespace: copies that were last there
 	wake     func(store types.NamespacedName)
 
@@ -48,10 +49,22 @@ func (o *observations) delivered(current *entrustment.Snapshot, namespace string
 	return deliveries
 }
 
-func (o *observations) fails(namespace string) bool {
+// note keeps a set of namespaces.
+func (o *observations) note(set *map[string]bool, namespace string, in bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.failing[namespace]
+	if delete(*set, namespace); in {
+		if *set == nil {
+			*set = map[string]bool{}
+		}
+		(*set)[namespace] = true
+	}
+}
+
+func (o *observations) noted(set *map[string]bool, namespace string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return (*set)[namespace]
 }
 
 // remember which names are somebody else's.
@@ -119,14 +132,9 @@ func (r *Reconciler) observe(n *needs, err error) {
 			stores[d.Store] = true
 		}
 	}
+	r.note(&r.failing, n.namespace, err != nil)
 	r.mu.Lock()
 	wake := r.wake
-	if delete(r.failing, n.namespace); err != nil {
-		if r.failing == nil {
-			r.failing = map[string]bool{}
-		}
-		r.failing[n.namespace] = true
-	}
 	r.mu.Unlock()
 	if wake == nil {
 		return
@@ -180,6 +188,9 @@ func (r *Reconciler) Delivered(current *entrustment.Snapshot, store *v1alpha1.Pe
 			return is(metav1.ConditionFalse, v1alpha1.ReasonNameConflict,
 				"Secret %s/%s is somebody else's and is left as it is; delete it there to let the credential be delivered", d.Namespace, d.Name)
 		}
+		if r.noted(&r.absent, d.Namespace) {
+			continue
+		}
 		if copies++; r.stands(d.Namespace, &d.Delivery) {
 			continue
 		}
@@ -187,7 +198,7 @@ func (r *Reconciler) Delivered(current *entrustment.Snapshot, store *v1alpha1.Pe
 			copies-- // there was no room to grant it
 			continue
 		}
-		if pending = true; r.fails(d.Namespace) {
+		if pending = true; r.noted(&r.failing, d.Namespace) {
 			failing = d.Namespace
 		}
 	}
@@ -198,14 +209,11 @@ func (r *Reconciler) Delivered(current *entrustment.Snapshot, store *v1alpha1.Pe
 	if pending {
 		return metav1.Condition{}, false
 	}
-	return is(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "%d copies in the namespaces that are granted a credential, none elsewhere", copies)
+	return is(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "copies in the namespaces that are granted a credential: %d; none elsewhere", copies)
 }
 
-// stands says whether a copy is there, or cannot be because there is no such namespace.
+// stands says whether a copy is there, and says what its source does.
 func (r *Reconciler) stands(namespace string, d *entrustment.Delivery) bool {
-	if !r.Secrets.Watching(namespace) {
-		return true
-	}
 	live := &corev1.Secret{}
 	if r.Secrets.Get(context.Background(), types.NamespacedName{Namespace: namespace, Name: d.Name}, live) != nil {
 		return false

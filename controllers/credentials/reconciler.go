@@ -207,7 +207,8 @@ func namespaces(names ...string) []reconcile.Request {
 func (r *Reconciler) enter(ctx context.Context, n *needs) (bool, error) {
 	if n.any() {
 		_, err := r.Access.Ensure(ctx, render.SecretAccess(n.namespace))
-		if apply.Terminating(err) || apierrors.IsNotFound(err) {
+		absent := apply.Terminating(err) || apierrors.IsNotFound(err)
+		if r.note(&r.absent, n.namespace, absent); absent {
 			r.Secrets.Stop(n.namespace)
 			return false, r.gone(ctx, n.namespace) // a new one wakes us
 		}

@@ -166,13 +166,6 @@ func nameOf(object any) string {
 	return ""
 }
 
-// Watching says whether the managed Secrets of a namespace are read, or about to be.
-func (w *Watches) Watching(namespace string) bool {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.running[target{namespace: namespace}] != nil
-}
-
 // Synced says whether the managed Secrets of a namespace have been read.
 func (w *Watches) Synced(namespace string) bool {
 	_, known := w.store(target{namespace: namespace})
