@@ -175,22 +175,21 @@ func (g *graph) rule(r *rand.Rand) rbacv1.PolicyRule {
 	case slices.Contains(rule.Resources, "users"), slices.Contains(rule.Resources, "groups"):
 		rule.ResourceNames = []string{pick(r, g.subjects...).Name}
 	case slices.Contains(rule.Resources, "clusterroles"):
-		rule.ResourceNames = []string{pick(r, "view", "edit", g.here+"-r0", g.here+"-r1")}
+		rule.ResourceNames = []string{pick(r, "system:discovery", "cluster-admin", g.here+"-r0", g.here+"-r1")}
 	}
 	return rule
 }
 
 func (g *graph) subject(r *rand.Rand) rbacv1.Subject {
 	s := pick(r, g.subjects...)
-	switch {
-	case s.Kind == "ServiceAccount" && r.IntN(4) == 0:
-		return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "system:serviceaccount:" + s.Namespace + ":" + s.Name}
-	case s.Kind == "ServiceAccount" && r.IntN(4) == 0:
-		return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts:" + s.Namespace}
-	case s.Kind == "ServiceAccount":
-		return rbacv1.Subject{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+	if s.Kind != "ServiceAccount" {
+		return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: s.Kind, Name: s.Name}
 	}
-	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: s.Kind, Name: s.Name}
+	return pick(r,
+		rbacv1.Subject{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name},
+		rbacv1.Subject{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name},
+		rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: "system:serviceaccount:" + s.Namespace + ":" + s.Name},
+		rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts:" + s.Namespace})
 }
 
 // check asks about every subject of the graph.
@@ -243,7 +242,7 @@ func (g *graph) gets(ask *asker, s exposure.Subject, readers map[exposure.Subjec
 		{"update", "", "pods", "ephemeralcontainers", g.here, ""},
 		{"get", "", "nodes", "proxy", "", ""},
 		{"create", "", "pods", "", g.here, ""}, {"create", "apps", "deployments", "", g.here, ""}, {"patch", "batch", "cronjobs", "", g.here, ""},
-		{"escalate", rbacv1.GroupName, "roles", "", g.here, "x"}, {"bind", rbacv1.GroupName, "clusterroles", "", g.here, "edit"},
+		{"escalate", rbacv1.GroupName, "roles", "", g.here, "x"}, {"bind", rbacv1.GroupName, "clusterroles", "", g.here, "cluster-admin"},
 		{"impersonate", "", "groups", "", "", "system:masters"},
 	}
 	for of := range readers {
