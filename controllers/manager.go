@@ -12,6 +12,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -87,7 +88,7 @@ func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, authorizationv1.AddToScheme,
-		policyv1alpha2.Install,
+		rbacv1.AddToScheme, policyv1alpha2.Install,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -95,13 +96,17 @@ func newScheme() *runtime.Scheme {
 }
 
 // cacheOptions keep in memory what a reconciler watches, and nothing else: NetworkPolicies of everybody, because they are a
-// union, but of those of others only what they do; and no pods or Secrets at all.
+// union, but of those of others only what they do; of RBAC what decides; and no pods or Secrets at all.
 func cacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
 			&networkingv1.NetworkPolicy{}: {Transform: stripForeign},
+			&rbacv1.ClusterRole{}:         {Transform: stripAnnotations},
+			&rbacv1.ClusterRoleBinding{}:  {Transform: stripAnnotations},
+			&rbacv1.Role{}:                {Transform: stripAnnotations},
+			&rbacv1.RoleBinding{}:         {Transform: stripAnnotations},
 		},
 	}
 }
@@ -139,6 +144,15 @@ func stripForeign(object any) (any, error) {
 		if !render.Managed(policy) {
 			policy.Annotations, policy.OwnerReferences, policy.Finalizers = nil, nil, nil
 		}
+	}
+	return object, nil
+}
+
+// stripAnnotations of objects of which a cluster may have thousands.
+func stripAnnotations(object any) (any, error) {
+	if accessor, err := meta.Accessor(object); err == nil {
+		accessor.SetManagedFields(nil)
+		accessor.SetAnnotations(nil)
 	}
 	return object, nil
 }

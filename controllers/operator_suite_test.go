@@ -27,6 +27,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -64,7 +65,7 @@ var (
 )
 
 var _ = BeforeSuite(func(ctx context.Context) {
-	logf.SetLogger(GinkgoLogr)
+	logf.SetLogger(zap.New(zap.UseDevMode(true), zap.WriteTo(io.MultiWriter(GinkgoWriter, logged))))
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
@@ -87,6 +88,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	install(ctx, "../config/rbac", "")
 	install(ctx, "../config/samples/policy", "", "50-workloads.yaml")
 	runStores(ctx)
+	plant(ctx)
 	install(ctx, "../config/webhook", fmt.Sprintf("https://127.0.0.1:%d", port)) // last: nobody answers yet
 
 	// The operator is who it will be in a cluster: its ServiceAccount, with the role that ships.

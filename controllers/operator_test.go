@@ -635,6 +635,7 @@ var _ = Describe("The operator", Ordered, func() {
 
 		It("keeps the time of a transition while the status stays", func(ctx context.Context) {
 			fees := &v1alpha1.Entrustment{ObjectMeta: metav1.ObjectMeta{Name: "fees"}}
+			Eventually(condition).WithArguments(ctx, fees, v1alpha1.ConditionReady).Should(is(metav1.ConditionTrue, v1alpha1.ReasonEnforced))
 			before := condition(ctx, fees, v1alpha1.ConditionReady)
 			now.SetTime(noon.Add(time.Hour))
 			DeferCleanup(func() { now.SetTime(noon) })

@@ -13,7 +13,9 @@ import (
 	accessreconciler "entrustment.dev/operator/controllers/admission"
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/clusternetworkpolicy"
+	"entrustment.dev/operator/controllers/credentials"
 	"entrustment.dev/operator/controllers/egress"
+	"entrustment.dev/operator/controllers/exposure"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/scope"
@@ -37,6 +39,10 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	if err != nil {
 		return err
 	}
+	watches, secretWriter, err := secretAccess(mgr)
+	if err != nil {
+		return err
+	}
 	var (
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
@@ -47,15 +53,23 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		wide      = &clusternetworkpolicy.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("clusternetworkpolicy"), Lookout: o.Lookout, Changed: outside}
 		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
 		scoper    = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
+		readers   = &exposure.Reconciler{Publisher: publisher, Cache: cache}
+		delivery  = &credentials.Reconciler{
+			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
+			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock,
+		}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
+		delivery,
+		readers,
 		status.Options{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Recheck: o.Recheck,
 			Clusterwide: wide, Changed: outside,
+			Credentials: delivery, Exposure: readers,
 			Guard: status.Guard{Reader: configuration, Cache: configuration, Shipped: shipped, Scoped: scope.Webhooks},
 		},
 		wide,

@@ -21,7 +21,9 @@ const (
 	// False WebhookMissing, WebhookAltered.
 	ConditionGuarded = "Guarded"
 
-	// ConditionCredentialsDelivered of a PersonalDataStore: True Delivered, NoneDeclared; False SecretNotFound, NameConflict.
+	// ConditionCredentialsDelivered of a PersonalDataStore: True Delivered, NoneDeclared; False SecretNotFound,
+	// SecretRefused (a token of the cluster, or a delivered Secret), NameConflict,
+	// DeliveryPending (a copy cannot be written).
 	ConditionCredentialsDelivered = "CredentialsDelivered"
 
 	// ConditionCollationPossible of a PersonalDataStore; True is the problem: SharedPurposes; False NotPseudonymised, NoSharedPurposes.
@@ -143,7 +145,9 @@ const (
 	ReasonDelivered                Reason = "Delivered"
 	ReasonNoneDeclared             Reason = "NoneDeclared"
 	ReasonSecretNotFound           Reason = "SecretNotFound"
+	ReasonSecretRefused            Reason = "SecretRefused"
 	ReasonNameConflict             Reason = "NameConflict"
+	ReasonDeliveryPending          Reason = "DeliveryPending"
 	ReasonSharedPurposes           Reason = "SharedPurposes"
 	ReasonNotPseudonymised         Reason = "NotPseudonymised"
 	ReasonNoSharedPurposes         Reason = "NoSharedPurposes"

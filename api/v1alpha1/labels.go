@@ -45,3 +45,16 @@ const (
 func DeliveredSecretName(storeNamespace, store, credential string) string {
 	return ReservedSecretPrefix + storeNamespace + "." + store + "." + credential
 }
+
+// The operator's own installation.
+const (
+	OperatorNamespace      = "entrustment-system"
+	OperatorServiceAccount = "entrustment-operator"
+
+	// SecretAccessName is the ClusterRole to which the operator binds itself in the namespaces whose Secrets it has to read or
+	// write, and the name of those bindings.
+	SecretAccessName = "entrustment-operator-secrets"
+)
+
+// RotationRecordName is the Secret beside a store that tells which of its credentials have to be changed.
+func RotationRecordName(store string) string { return ReservedSecretPrefix + "rotation." + store }

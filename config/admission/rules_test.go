@@ -114,7 +114,7 @@ func TestTheOperatorMayWriteExactlyTheRules(t *testing.T) {
 // A new field of a pod that names a Secret has to be looked at: judged by secrets.yaml, or known to be harmless.
 func TestEveryReferenceToASecretIsClassified(t *testing.T) {
 	judged := map[string]string{ // the path, and what the rule says of it
-		"imagePullSecrets":                               "spec.?imagePullSecrets.orValue([]).exists(s, s.?name",
+		"imagePullSecrets":                               "variables.pullSecrets.map(s, s.?name",
 		"containers.env.valueFrom.secretKeyRef":          "e.?valueFrom.secretKeyRef.name",
 		"containers.envFrom.secretRef":                   "e.?secretRef.name",
 		"initContainers.env.valueFrom.secretKeyRef":      "spec.?initContainers",
@@ -135,14 +135,16 @@ func TestEveryReferenceToASecretIsClassified(t *testing.T) {
 		"volumes.storageos.secretRef":                    "v.?storageos.secretRef",
 	}
 	policies, _ := rules(t)
-	rule := asText(t, policies["secrets.entrustment.dev"])
 	found := map[string]bool{}
 	secretPaths(reflect.TypeFor[corev1.PodSpec](), "", found, nil)
-	for path := range found {
-		if says, known := judged[path]; !known {
-			t.Errorf("nobody has classified spec.%s", path)
-		} else if !strings.Contains(rule, says) {
-			t.Errorf("the rule does not judge spec.%s by %q", path, says)
+	for _, name := range []string{"secrets.entrustment.dev", "granted-secrets.entrustment.dev"} {
+		rule := asText(t, policies[name])
+		for path := range found {
+			if says, known := judged[path]; !known {
+				t.Errorf("nobody has classified spec.%s", path)
+			} else if !strings.Contains(rule, says) {
+				t.Errorf("%s does not judge spec.%s by %q", name, path, says)
+			}
 		}
 	}
 	for path := range judged {

@@ -35,6 +35,12 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 				b.WatchesRawSource(source.Channel(o.Changed, &handler.EnqueueRequestForObject{}))
 			}
 			b.WatchesRawSource(o.Guard.watch(o.allStores))
+			if o.Credentials != nil {
+				b.WatchesRawSource(o.Credentials.Observed())
+			}
+			if o.Exposure != nil {
+				b.WatchesRawSource(o.Exposure.Observed())
+			}
 		}),
 	)
 }

@@ -64,6 +64,9 @@ type Options struct {
 	// cluster, and Changed tells when to ask again. Nil: there are none.
 	Clusterwide coverage
 	Changed     <-chan event.GenericEvent
+
+	Credentials credentials // nil: nothing is said of them
+	Exposure    exposure    // nil: nothing is said of it
 }
 
 type coverage interface {

@@ -62,8 +62,9 @@ func (o observer) observed(ctx context.Context, current *entrustment.Snapshot, l
 	if err != nil {
 		return found, err
 	}
-	found.status, found.known = current.StoreStatus(key, isolated, guarded)
+	found.status, found.known = current.StoreStatus(key, append(o.delivered(current, store, live), isolated, guarded)...)
 	found.status.WouldDeny, found.status.WouldDenyCount = pods.wouldDeny, pods.wouldDenyCount
+	o.readers(&found.status, live)
 	return found, nil
 }
 

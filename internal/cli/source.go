@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -119,18 +120,23 @@ func (s *source) inputs(ctx context.Context) (entrustment.Inputs, error) {
 }
 
 func (s *source) fromCluster(ctx context.Context) (entrustment.Inputs, error) {
-	ctrllog.SetLogger(logr.Discard()) // the client says nothing that an error does not
-	config, err := s.kube.ToRESTConfig()
-	if err != nil {
-		return entrustment.Inputs{}, err
-	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return entrustment.Inputs{}, err
-	}
-	reader, err := client.New(config, client.Options{Scheme: scheme})
+	reader, err := s.client()
 	if err != nil {
 		return entrustment.Inputs{}, err
 	}
 	return gather.FromReader(ctx, reader)
+}
+
+// client of the cluster that kubectl's flags select.
+func (s *source) client() (client.Client, error) {
+	ctrllog.SetLogger(logr.Discard()) // the client says nothing that an error does not
+	config, err := s.kube.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), rbacv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	return client.New(config, client.Options{Scheme: scheme})
 }

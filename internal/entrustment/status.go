@@ -303,7 +303,7 @@ func (st *store) intendedNames() []string {
 
 func (s *Snapshot) storeReady(c *conditions, st *store) {
 	spec := &st.obj.Spec
-	isolated := c.find(v1alpha1.ConditionIsolated)
+	isolated, delivered := c.find(v1alpha1.ConditionIsolated), c.find(v1alpha1.ConditionCredentialsDelivered)
 	unknown := s.unknownPurposes(st)
 	switch {
 	case st.obj.DeletionTimestamp != nil:
@@ -329,6 +329,9 @@ func (s *Snapshot) storeReady(c *conditions, st *store) {
 			message = isolated.Message
 		}
 		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonNotIsolated, "%s", message)
+	case delivered != nil && delivered.Status != metav1.ConditionTrue &&
+		(delivered.Reason == string(v1alpha1.ReasonSecretNotFound) || delivered.Reason == string(v1alpha1.ReasonSecretRefused)):
+		c.isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonCredentialNotFound, "%s", delivered.Message)
 	case spec.Enforcement == v1alpha1.EnforcementReport:
 		c.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonReporting, "nothing is cut; set spec.enforcement to Enforce to close the store")
 	default:

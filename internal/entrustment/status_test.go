@@ -248,6 +248,12 @@ func TestStoreConditions(t *testing.T) {
 	}{
 		"isolated":         {of: "billing-ledger", observed: []metav1.Condition{isolated}, want: "True/Enforced"},
 		"nothing observed": {of: "billing-ledger", want: "False/NotIsolated"},
+		"a credential's source is missing": {of: "billing-ledger", want: "False/CredentialNotFound", observed: []metav1.Condition{
+			isolated, {Type: v1alpha1.ConditionCredentialsDelivered, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonSecretNotFound)},
+		}},
+		"a copy's name is taken": {of: "billing-ledger", want: "True/Enforced", observed: []metav1.Condition{
+			isolated, {Type: v1alpha1.ConditionCredentialsDelivered, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonNameConflict)},
+		}},
 		"reporting": {of: "billing-ledger", observed: []metav1.Condition{reporting},
 			change: func(_ *entrustment.Inputs, s *v1alpha1.PersonalDataStore) {
 				s.Spec.Enforcement = v1alpha1.EnforcementReport

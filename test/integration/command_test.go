@@ -59,6 +59,22 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		Expect(out).To(And(HavePrefix("no\n"), ContainSubstring("NamespaceNotBound"), ContainSubstring(`"default"`)))
 	})
 
+	It("lists who could read the credentials of a store", func(ctx context.Context) {
+		out, wrong, code := entrust(ctx, controlPlane.KubeConfig, "exposure", "data-billing/billing-ledger")
+		Expect(code).To(BeZero(), wrong)
+		Expect(out).To(HavePrefix("STORE "))
+		Expect(out).To(MatchRegexp(`(?m)^data-billing/billing-ledger +Group +- +system:masters +.*cluster-admin`))
+		Expect(out).NotTo(ContainSubstring("data-core/"))
+
+		all, wrong, code := entrust(ctx, controlPlane.KubeConfig, "exposure", "-o", "json")
+		Expect(code).To(BeZero(), wrong)
+		Expect(all).To(And(ContainSubstring(`"store": "data-core/orders"`), ContainSubstring(`"name": "system:masters"`)))
+
+		_, wrong, code = entrust(ctx, controlPlane.KubeConfig, "exposure", "data-billing/nothing")
+		Expect(code).To(Equal(2))
+		Expect(wrong).To(ContainSubstring("PersonalDataStore data-billing/nothing does not exist"))
+	})
+
 	It("has no answer where it may not read everything", func(ctx context.Context) {
 		nobody, err := controlPlane.AddUser(envtest.User{Name: "nobody"}, nil)
 		Expect(err).NotTo(HaveOccurred())

@@ -164,10 +164,15 @@ func with(pod *builder.PodBuilder, edit func(*corev1.Pod)) *corev1.Pod {
 }
 
 // refusals are what each rule is there for: any of them succeeds only if the rule is gone.
+// missing is what the API server says of a rule without its parameter.
+const missing = "no params found"
+
 func refusals() map[string][]try {
 	all := map[string][]try{}
 	add := func(rule string, tries ...try) { all[rule] = append(all[rule], tries...) }
 	create := func(rule, name, says string, object client.Object) { add(rule, try{name, creates(object), says}) }
+
+	addCredentials(add)
 
 	// grants
 	const ungranted = "is not granted to namespace"
@@ -184,7 +189,7 @@ func refusals() map[string][]try {
 	create("grants.entrustment.dev", "a creation time in the past", ungranted, with(builder.Pod("bound", "x").Purpose("ended"), func(p *corev1.Pod) {
 		p.CreationTimestamp = metav1.Unix(0, 0)
 	}))
-	create("grants.entrustment.dev", "a namespace without grants", "no params found", builder.Pod("unbound", "x").Purpose("billing").Obj())
+	create("grants.entrustment.dev", "a namespace without grants", missing, builder.Pod("unbound", "x").Purpose("billing").Obj())
 	create("purposeless.entrustment.dev", "an entrustment without a purpose", "has to declare a purpose", builder.Pod("bound", "x").Entrustment("fees").Obj())
 
 	// labels

@@ -74,7 +74,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	now := time.Now().UTC().Truncate(time.Second)
 	create := func(as client.Client, object client.Object) { Expect(as.Create(ctx, object)).To(Succeed()) }
 	create(operator, builder.Access("bound").Namespace(uids["bound"]).
-		Grant("billing", "").Grant("billing", "fees").
+		Grant("billing", "").Grant("billing", "fees").Secrets("pds.data.orders.reader", "pds.x").
 		Grant("ended", "").NotAfter(now.Add(-time.Hour)).
 		Grant("lasting", "").NotAfter(now.Add(time.Hour)).Obj())
 	create(operator, builder.Access("reporting").Namespace(uids["reporting"]).Report().Obj())

@@ -1,0 +1,147 @@
+// Package rbac holds the operator to the least that it needs.
+package rbac
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"entrustment.dev/operator/api/v1alpha1"
+)
+
+// The manifests of this directory, and what a Helm chart makes of them.
+var rendered = []string{"*.yaml", "../../charts/entrustment-operator/templates/operator.yaml"}
+
+// Whatever the operator is given, it must not be able to take more.
+func TestTheOperatorCannotTakeMore(t *testing.T) {
+	for _, pattern := range rendered {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatal(pattern, err)
+		}
+		roles, access := 0, 0
+		for _, object := range read(t, files) {
+			switch object.GetKind() {
+			case "ClusterRole", "Role":
+				roles++
+				role := rbacv1.ClusterRole{} // a Role has the same fields, but for aggregation
+				if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role); err != nil {
+					t.Fatal(err)
+				}
+				if object.GetName() == v1alpha1.SecretAccessName {
+					access++
+				}
+				for _, complaint := range complaints(object.GetKind(), &role) {
+					t.Errorf("%s %s %s", object.GetKind(), object.GetName(), complaint)
+				}
+			case "ClusterRoleBinding", "RoleBinding":
+				if name, _, _ := unstructured.NestedString(object.Object, "roleRef", "name"); name == v1alpha1.SecretAccessName {
+					t.Errorf("%s %s binds %s, which the operator binds itself", object.GetKind(), object.GetName(), name)
+				}
+			}
+		}
+		if roles < 3 || access != 1 {
+			t.Errorf("%s: %d roles, %d of them %s", pattern, roles, access, v1alpha1.SecretAccessName)
+		}
+	}
+}
+
+func TestComplaints(t *testing.T) {
+	for name, test := range map[string]struct {
+		rule rbacv1.PolicyRule
+		want string
+	}{
+		"any verb":                 {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"*"}}, "wildcard"},
+		"any resource":             {rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"*"}, Verbs: []string{"get"}}, "wildcard"},
+		"any subresource":          {rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"*/status"}, Verbs: []string{"get"}}, "wildcard"},
+		"any group":                {rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"pods"}, Verbs: []string{"get"}}, "wildcard"},
+		"any URL":                  {rbacv1.PolicyRule{NonResourceURLs: []string{"*"}, Verbs: []string{"get"}}, "wildcard"},
+		"escalation":               {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles"}, Verbs: []string{"escalate"}}, "escalate"},
+		"impersonation":            {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"users"}, Verbs: []string{"impersonate"}}, "impersonate"},
+		"constrained":              {rbacv1.PolicyRule{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"users"}, Verbs: []string{"impersonate:user-info"}}, "impersonate"},
+		"binding anything":         {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, Verbs: []string{"bind"}}, "bind"},
+		"binding another role":     {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{"edit"}, Verbs: []string{"bind"}}, "bind"},
+		"writing any binding":      {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"create"}}, "bindings"},
+		"changing roles":           {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, Verbs: []string{"update"}}, "roles"},
+		"Secrets everywhere":       {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}, "Secrets"},
+		"named Secrets everywhere": {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"x"}, Verbs: []string{"get"}}, "Secrets"},
+		"tokens":                   {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, Verbs: []string{"create"}}, "tokens"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := complaints("ClusterRole", &rbacv1.ClusterRole{Rules: []rbacv1.PolicyRule{test.rule}})
+			if !slices.ContainsFunc(got, func(c string) bool { return strings.Contains(c, test.want) }) {
+				t.Errorf("%q, want something about %s", got, test.want)
+			}
+		})
+	}
+}
+
+// complaints are what is too much in a role.
+func complaints(kind string, role *rbacv1.ClusterRole) (found []string) {
+	if role.AggregationRule != nil {
+		found = append(found, "is what others add to it")
+	}
+	for _, rule := range role.Rules {
+		has := slices.ContainsFunc[[]string]
+		named := func(names ...string) func(string) bool {
+			return func(s string) bool { return slices.Contains(names, s) }
+		}
+		onlySecretAccess := slices.Equal(rule.ResourceNames, []string{v1alpha1.SecretAccessName})
+		if has(slices.Concat(rule.Verbs, rule.APIGroups, rule.Resources, rule.NonResourceURLs), func(s string) bool { return strings.Contains(s, "*") }) {
+			found = append(found, "has a wildcard")
+		}
+		if has(rule.Verbs, func(s string) bool { return s == "escalate" || strings.HasPrefix(s, "impersonate") }) {
+			found = append(found, "lets it escalate or impersonate")
+		}
+		if has(rule.Verbs, named("bind")) && !onlySecretAccess {
+			found = append(found, "lets it bind more than "+v1alpha1.SecretAccessName)
+		}
+		changes := has(rule.Verbs, named("create", "update", "patch", "delete", "deletecollection"))
+		if changes && has(rule.Resources, named("rolebindings", "clusterrolebindings")) && !onlySecretAccess {
+			found = append(found, "lets it write bindings of others")
+		}
+		if changes && has(rule.Resources, named("roles", "clusterroles")) {
+			found = append(found, "lets it change roles")
+		}
+		if has(rule.Resources, named("serviceaccounts/token")) {
+			found = append(found, "lets it make tokens")
+		}
+		if kind == "ClusterRole" && role.Name != v1alpha1.SecretAccessName && has(rule.Resources, named("secrets")) {
+			found = append(found, "reaches Secrets of the whole cluster")
+		}
+	}
+	return found
+}
+
+func read(t *testing.T, files []string) (objects []*unstructured.Unstructured) {
+	t.Helper()
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+		for {
+			object := &unstructured.Unstructured{}
+			if err := documents.Decode(&object.Object); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			if len(object.Object) > 0 {
+				objects = append(objects, object)
+			}
+		}
+	}
+	return objects
+}

@@ -1,0 +1,253 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/controllers/snapshot"
+	"entrustment.dev/operator/internal/apply"
+	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/render"
+	"entrustment.dev/operator/internal/secrets"
+)
+
+const (
+	// workers write the Secrets of different namespaces at once.
+	workers = 4
+
+	// conflictInterval is how often a name that somebody else has is tried again: his Secret is not watched.
+	conflictInterval = 30 * time.Second
+)
+
+// Reconciler keeps the delivered Secrets of a namespace.
+type Reconciler struct {
+	Publisher *snapshot.Publisher
+	Cache     client.Reader // of RoleBindings
+	Live      client.Reader // the API server itself
+	Secrets   *secrets.Watches
+	Access    apply.Writer // of RoleBindings
+	Writer    apply.Writer // of Secrets; it reads them through Secrets
+	Recorder  eventRecorder
+	Clock     clock.PassiveClock
+
+	observations
+	rotations sync.Mutex // one record is written by the reconciliations of several namespaces
+}
+
+type eventRecorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+// The operator reads and writes Secrets only where it binds itself to the one role that lets it; bind lets it give away
+// that role and no other.
+//
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,resourceNames=entrustment-operator-secrets,verbs=bind
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=list;watch
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,resourceNames=entrustment-operator-secrets,verbs=get;create;update;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager follows the snapshot and the Secrets, watches the bindings for what others do to them, and waits for
+// bound namespaces that do not exist yet.
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	if err := registerMetrics(); err != nil {
+		return err
+	}
+	return builder.ControllerManagedBy(mgr).Named("credentials").
+		Watches(&rbacv1.RoleBinding{}, handler.EnqueueRequestsFromMapFunc(
+			func(_ context.Context, binding client.Object) []reconcile.Request {
+				return namespaces(binding.GetNamespace())
+			}), builder.WithPredicates(predicate.NewPredicateFuncs(func(binding client.Object) bool {
+			return binding.GetName() == v1alpha1.SecretAccessName
+		}))).
+		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+		})).
+		WatchesRawSource(r.Secrets.Changes(r.concerned)).
+		WatchesRawSource(r.Publisher.Follow(changedNamespaces)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(r)
+}
+
+// Reconcile delivers to a namespace what it is granted, and takes away what it is not.
+func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (_ reconcile.Result, err error) {
+	current, err := r.Publisher.Current()
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	n := needsOf(current, req.Name)
+	defer func() { r.observe(n, err) }()
+	readable, err := r.enter(ctx, n)
+	if err != nil || !readable {
+		return reconcile.Result{}, err
+	}
+	conflict, err := r.deliver(ctx, current, n)
+	err = errors.Join(err, r.endRotations(ctx, n))
+	if err == nil && !n.any() {
+		err = r.leave(ctx, n.namespace)
+	}
+	if err == nil && conflict {
+		return reconcile.Result{RequeueAfter: conflictInterval}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+// needs are what a snapshot wants to know of a namespace, and to have there.
+type needs struct {
+	namespace  string
+	bound      bool
+	deliveries []entrustment.Delivery
+	stores     []*v1alpha1.PersonalDataStore // of the namespace, that have credentials
+}
+
+func needsOf(s *entrustment.Snapshot, namespace string) *needs {
+	n := &needs{namespace: namespace, deliveries: s.Deliveries(namespace)}
+	_, _, n.bound = s.Binding(namespace)
+	for _, key := range s.Stores() {
+		if store := s.Store(key); key.Namespace == namespace && len(store.Spec.Credentials) > 0 {
+			n.stores = append(n.stores, store)
+		}
+	}
+	return n
+}
+
+// any says whether Secrets of the namespace have to be read at all.
+func (n *needs) any() bool { return n.bound || len(n.stores) > 0 }
+
+// sources are the Secrets that the stores of the namespace name, sorted.
+func (n *needs) sources() []string {
+	var names []string
+	for _, store := range n.stores {
+		for _, c := range store.Spec.Credentials {
+			names = append(names, c.SecretName)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// changedNamespaces are those that were bound or unbound, and those to which a store with credentials goes that was changed, or
+// whose grants were.
+func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
+	if old == nil {
+		old = &entrustment.Snapshot{}
+	}
+	changed := map[string]bool{}
+	for _, s := range [2][2]*entrustment.Snapshot{{old, next}, {next, old}} {
+		here, there := s[0], s[1]
+		for _, name := range here.BoundNamespaces() {
+			if _, _, bound := there.Binding(name); !bound || here.NamespaceUID(name) != there.NamespaceUID(name) {
+				changed[name] = true
+			}
+		}
+		for _, key := range here.Stores() {
+			store, other := here.Store(key), there.Store(key)
+			if len(store.Spec.Credentials) == 0 || other != nil && other.UID == store.UID && other.Generation == store.Generation &&
+				here.SameStoreGrants(there, key) {
+				continue
+			}
+			changed[key.Namespace] = true
+			for _, d := range here.StoreDeliveries(key) {
+				changed[d.Namespace] = true
+			}
+		}
+	}
+	return namespaces(slices.Sorted(maps.Keys(changed))...)
+}
+
+// concerned are the namespaces to look at when a Secret changed, or was read for the first time: its own, and those to which
+// a source is delivered.
+func (r *Reconciler) concerned(namespace, name string) []reconcile.Request {
+	names := map[string]bool{namespace: true}
+	if current, err := r.Publisher.Current(); err == nil {
+		for _, key := range current.Stores() {
+			if key.Namespace != namespace {
+				continue
+			}
+			for _, d := range current.StoreDeliveries(key) {
+				if name == "" || d.Source == name {
+					names[d.Namespace] = true
+				}
+			}
+		}
+	}
+	return namespaces(slices.Sorted(maps.Keys(names))...)
+}
+
+func namespaces(names ...string) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, name := range names {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+	}
+	return requests
+}
+
+// enter makes the Secrets of a namespace readable, and reads them; false: that is not done, or there is nothing to be done.
+// A namespace that is needed no more is entered too, for what was left there.
+func (r *Reconciler) enter(ctx context.Context, n *needs) (bool, error) {
+	if n.any() {
+		_, err := r.Access.Ensure(ctx, render.SecretAccess(n.namespace))
+		absent := apply.Terminating(err) || apierrors.IsNotFound(err)
+		if r.note(&r.absent, n.namespace, absent); absent {
+			r.Secrets.Stop(n.namespace)
+			return false, r.gone(ctx, n.namespace) // a new one wakes us
+		}
+		if err != nil {
+			return false, err
+		}
+	} else if binding, err := r.binding(ctx, n.namespace); binding == nil || err != nil {
+		r.Secrets.Stop(n.namespace)
+		return false, errors.Join(err, r.gone(ctx, n.namespace))
+	}
+	r.Secrets.Watch(n.namespace, n.sources()...)
+	return r.Secrets.Synced(n.namespace), nil // reading them wakes us
+}
+
+// leave gives up the right to read a namespace in which nothing is left.
+func (r *Reconciler) leave(ctx context.Context, namespace string) error {
+	if len(r.Secrets.Managed(namespace)) > 0 {
+		return nil // seeing the last of them go wakes us
+	}
+	binding, err := r.binding(ctx, namespace)
+	if binding == nil || err != nil {
+		return err
+	}
+	if err := r.Access.Delete(ctx, binding); err != nil {
+		return err
+	}
+	r.Secrets.Stop(namespace)
+	return nil
+}
+
+// binding by which the operator may read a namespace; nil if there is none.
+func (r *Reconciler) binding(ctx context.Context, namespace string) (*rbacv1.RoleBinding, error) {
+	binding := &rbacv1.RoleBinding{}
+	err := r.Cache.Get(ctx, types.NamespacedName{Namespace: namespace, Name: v1alpha1.SecretAccessName}, binding)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && binding.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the operator's binding: %w", err)
+	}
+	return binding, nil
+}

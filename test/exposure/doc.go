@@ -1,0 +1,2 @@
+// Package exposure checks what internal/exposure finds against the API server's own answers, on random graphs of RBAC.
+package exposure
