@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"entrustment.dev/operator/config/admission"
+	"entrustment.dev/operator/config/webhook"
 	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/internal/gather"
 )
@@ -58,6 +60,34 @@ func TestSmallestPolicy(t *testing.T) {
 	} {
 		if d := s.Authorize(request); d.Allowed() != want {
 			t.Errorf("%+v: allowed %t (%s)", request, d.Allowed(), d.Reason())
+		}
+	}
+}
+
+// Whoever meets a refusal finds the rule or the webhook that it names.
+func TestEveryRuleAndWebhookIsDocumented(t *testing.T) {
+	page, err := os.ReadFile(root + "docs/admission.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	rules, err := admission.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range rules {
+		names = append(names, strings.TrimSuffix(rule.GetName(), ".entrustment.dev"))
+	}
+	configuration, err := webhook.Configuration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range configuration.Webhooks {
+		names = append(names, strings.TrimSuffix(configuration.Webhooks[i].Name, ".admission.entrustment.dev"))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/admission.md does not tell of %s", name)
 		}
 	}
 }
