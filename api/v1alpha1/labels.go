@@ -54,6 +54,9 @@ const (
 	// SecretAccessName is the ClusterRole to which the operator binds itself in the namespaces whose Secrets it has to read or
 	// write, and the name of those bindings.
 	SecretAccessName = "entrustment-operator-secrets"
+
+	// LedgerHeadsName is the ConfigMap in the operator's namespace that holds the head of each replica's ledger.
+	LedgerHeadsName = "entrustment-operator-ledger"
 )
 
 // RotationRecordName is the Secret beside a store that tells which of its credentials have to be changed.
