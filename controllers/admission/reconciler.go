@@ -32,6 +32,7 @@ type Reconciler struct {
 	Publisher *snapshot.Publisher
 	Cache     client.Reader
 	Writer    apply.Writer
+	Ledger    recorder
 }
 
 // +kubebuilder:rbac:groups=entrustment.dev,resources=personaldataaccesses,verbs=get;list;watch;create;update;patch;delete
@@ -86,16 +87,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	before, err := r.shown(ctx, req.Name)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	access, bound := current.NamespaceAccess(req.Name)
 	if !bound {
-		return reconcile.Result{}, r.remove(ctx, req.Name)
+		return reconcile.Result{}, r.remove(ctx, current, before)
 	}
 	if same, err := r.isStill(ctx, req.Name, access.Namespace); err != nil || !same {
 		return reconcile.Result{}, err
 	}
-	_, err = r.Writer.Ensure(ctx, render.Access(req.Name, access))
+	wrote, err := r.Writer.Ensure(ctx, render.Access(req.Name, access))
 	if apply.Terminating(err) || apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil // there is no namespace to show it to; a new one wakes us
+	}
+	if wrote && err == nil {
+		r.Ledger.Record(changes(current, req.Name, before, access.Grants)...)
 	}
 	return reconcile.Result{}, err
 }
@@ -111,15 +119,28 @@ func (r *Reconciler) isStill(ctx context.Context, name string, uid types.UID) (b
 	return namespace.UID == uid, nil
 }
 
-// remove needs no label to tell whose the object is: nobody else has any business with this kind.
-func (r *Reconciler) remove(ctx context.Context, namespace string) error {
+// shown is what a namespace was shown last; nil: nothing.
+func (r *Reconciler) shown(ctx context.Context, namespace string) (*v1alpha1.PersonalDataAccess, error) {
 	access := &v1alpha1.PersonalDataAccess{}
 	key := types.NamespacedName{Namespace: namespace, Name: v1alpha1.PersonalDataAccessName}
-	if err := r.Cache.Get(ctx, key, access); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("reading what the namespace was shown: %w", err)
+	err := r.Cache.Get(ctx, key, access)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
 	}
-	return r.Writer.Delete(ctx, access)
+	if err != nil {
+		return nil, fmt.Errorf("reading what the namespace was shown: %w", err)
+	}
+	return access, nil
+}
+
+// remove needs no label to tell whose the object is: nobody else has any business with this kind.
+func (r *Reconciler) remove(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess) error {
+	if access == nil {
+		return nil
+	}
+	if err := r.Writer.Delete(ctx, access); err != nil {
+		return err
+	}
+	r.Ledger.Record(changes(current, access.Namespace, access, nil)...)
+	return nil
 }

@@ -276,3 +276,24 @@ func (s *Snapshot) SameNamespaceAccess(old *Snapshot, namespace string) bool {
 				a.PodDeadline == b.PodDeadline && slices.Equal(a.Stores, b.Stores) && slices.Equal(a.Secrets, b.Secrets)
 		})
 }
+
+// Ground is an object by which a namespace may do what it may, or might.
+type Ground struct {
+	Kind, Name string
+	Generation int64
+}
+
+// Grounds are the DataProcessor that binds a namespace and, from the root, the chain of an entrustment; empty: none. What
+// does not exist is left out.
+func (s *Snapshot) Grounds(namespace, entrustment string) []Ground {
+	var grounds []Ground
+	if b := s.bindings[namespace]; b != nil {
+		grounds = append(grounds, Ground{"DataProcessor", b.party.name, b.party.obj.Generation})
+	}
+	if c := s.contracts[entrustment]; c != nil && !c.broken {
+		for _, tier := range c.chain() {
+			grounds = append(grounds, Ground{"Entrustment", tier.name(), tier.obj.Generation})
+		}
+	}
+	return grounds
+}
