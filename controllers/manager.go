@@ -24,16 +24,12 @@ import (
 	controllerconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/controllers/cabundle"
-	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/certs"
 	"entrustment.dev/operator/internal/render"
 )
@@ -77,9 +73,6 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 	}
 	if err := installed(mgr.GetRESTMapper()); err != nil {
 		return nil, err
-	}
-	if err := metrics.Registry.Register(apply.Writes); err != nil && !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
-		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return mgr, setup(mgr, serving, o)
 }

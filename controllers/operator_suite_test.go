@@ -18,8 +18,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -34,6 +36,7 @@ import (
 	"entrustment.dev/operator/config/admission"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/controllers"
+	auditledger "entrustment.dev/operator/internal/ledger"
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
 )
@@ -96,7 +99,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	operator = &process{config: account, port: port, probes: freePort()}
 	operator.start()
-	DeferCleanup(func() { operator.stop() })
+	DeferCleanup(func(ctx context.Context) {
+		operator.stop()
+		proveLedger(ctx)
+	})
 })
 
 // named is the connection of a user, who may do what RBAC says.
@@ -112,6 +118,42 @@ func as(user string, groups ...string) client.Client {
 	who, err := client.New(named(user, groups...), client.Options{Scheme: admin.Scheme()})
 	Expect(err).NotTo(HaveOccurred())
 	return who
+}
+
+// record is the ledger of the operator, over all its restarts.
+var record = &lines{}
+
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(text)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// proveLedger makes sure that no line of all that was recorded is missing, through every restart, and that all kinds are there.
+func proveLedger(ctx context.Context) {
+	GinkgoHelper()
+	kept := &corev1.ConfigMap{}
+	Expect(admin.Get(ctx, types.NamespacedName{Namespace: "entrustment-system", Name: v1alpha1.LedgerHeadsName}, kept)).To(Succeed())
+	head, err := auditledger.ParseHead(kept.Data["replica-0"])
+	Expect(err).NotTo(HaveOccurred())
+	text := record.String()
+	report, err := auditledger.Verify(strings.NewReader(text), map[string]auditledger.Head{"replica-0": head})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(report.Problems).To(BeEmpty())
+	for _, event := range []auditledger.Event{auditledger.Started, auditledger.GrantMade, auditledger.GrantWithdrawn, auditledger.Refused, auditledger.Intervened, auditledger.DriftRepaired} {
+		Expect(text).To(ContainSubstring(`"event":"` + string(event) + `"`))
+	}
 }
 
 // install creates the objects of a directory. Webhooks call a URL if one is given: there is no node to run a Service.
@@ -197,6 +239,8 @@ func (p *process) start() {
 		MetricsBindAddress:     "0",
 		LeaderElection:         true,
 		Namespace:              "entrustment-system",
+		Ledger:                 record,
+		Replica:                "replica-0",
 	})
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -231,7 +275,7 @@ type writes struct {
 
 func (w *writes) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") && !strings.Contains(r.URL.Path, "/leases") &&
+		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") && !strings.Contains(r.URL.Path, "/leases") && !strings.Contains(r.URL.Path, "/configmaps") &&
 			!strings.HasSuffix(r.URL.Path, "/subjectaccessreviews") {
 			w.mu.Lock()
 			w.list = append(w.list, r.Method+" "+r.URL.Path)

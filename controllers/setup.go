@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"entrustment.dev/operator/controllers/credentials"
 	"entrustment.dev/operator/controllers/egress"
 	"entrustment.dev/operator/controllers/exposure"
+	"entrustment.dev/operator/controllers/metrics"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/scope"
@@ -43,6 +45,10 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	if err != nil {
 		return err
 	}
+	record, err := startLedger(mgr, o)
+	if err != nil {
+		return err
+	}
 	var (
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
@@ -51,7 +57,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		trust     = &cabundle.Reconciler{Cache: configuration, Writer: writer("cabundle"), Authority: serving.CA}
 		outside   = make(chan event.GenericEvent)
 		wide      = &clusternetworkpolicy.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("clusternetworkpolicy"), Lookout: o.Lookout, Changed: outside}
-		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
+		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Ledger: record, Elected: mgr.Elected()}
 		scoper    = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
 		readers   = &exposure.Reconciler{Publisher: publisher, Cache: cache}
 		delivery  = &credentials.Reconciler{
@@ -63,7 +69,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
-		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission")},
+		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission"), Ledger: record},
 		delivery,
 		readers,
 		status.Options{
@@ -84,11 +90,14 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 
 	server := mgr.GetWebhookServer()
 	for path, handler := range webhook.Handlers(webhook.Dependencies{
-		Snapshots: publisher, Clock: o.Clock, Recorder: recorder, Live: mgr.GetAPIReader(), Access: mgr.GetClient(),
+		Snapshots: publisher, Clock: o.Clock, Recorder: recorder, Live: mgr.GetAPIReader(), Access: mgr.GetClient(), Ledger: record,
 	}) {
 		server.Register(path, handler)
 	}
 
+	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, webhook.Denials, apply.Writes); err != nil {
+		return err
+	}
 	published := func(*http.Request) error {
 		_, err := publisher.Current()
 		return err
@@ -112,5 +121,8 @@ type Options struct {
 	MetricsBindAddress     string // "0" is off
 
 	LeaderElection bool
-	Namespace      string // of the lease
+	Namespace      string // of the lease, and of the ledger's heads
+
+	Ledger  io.Writer // where its lines go; nil: nowhere, and no head is kept
+	Replica string    // name of this replica's chain in the ledger
 }

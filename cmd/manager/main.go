@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-func run() error {
+func run() (err error) {
 	options := controllers.Options{Clock: clock.RealClock{}}
 	flag.StringVar(&options.WebhookBindAddress, "webhook-bind-address", ":9443", "host:port at which the webhook listens")
 	flag.StringVar(&options.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "host:port of /healthz and /readyz")
@@ -36,6 +36,8 @@ func run() error {
 	flag.BoolVar(&options.LeaderElection, "leader-elect", false, "let one of several replicas write")
 	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "namespace of the leader's lease")
 	zone := flag.String("time-zone", "UTC", "IANA time zone of calendar dates, such as Asia/Tokyo")
+	record := flag.String("ledger", "-", "file to which the lines of the ledger are added; - is the standard output, empty turns it off")
+	flag.StringVar(&options.Replica, "replica", cmp.Or(os.Getenv("POD_NAME"), hostname()), "name of this replica's chain in the ledger")
 	showVersion := flag.Bool("version", false, "print the version and exit")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
@@ -56,6 +58,15 @@ func run() error {
 	}
 	options.Location = location
 
+	out, err := openLedger(*record)
+	if err != nil {
+		return err
+	}
+	if out != nil {
+		defer func() { err = errors.Join(err, out.Close()) }()
+		options.Ledger = out
+	}
+
 	cluster, err := config.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding a cluster; set --kubeconfig: %w", err)
@@ -68,4 +79,27 @@ func run() error {
 		return errors.Join(errors.New("the operator stopped"), err)
 	}
 	return nil
+}
+
+// openLedger opens where the lines of the ledger go; nil: nowhere.
+func openLedger(name string) (*os.File, error) {
+	switch name {
+	case "":
+		return nil, nil
+	case "-":
+		return os.Stdout, nil
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--ledger: %w", err)
+	}
+	return file, nil
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "entrustment-operator"
+	}
+	return name
 }

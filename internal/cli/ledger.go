@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,9 @@ func (v *ledgerVerify) run(ctx context.Context, files []string) error {
 			return fmt.Errorf("read the heads of the ledger: %w", err)
 		}
 	}
+	if first := slices.Index(files, stdin); first >= 0 && slices.Contains(files[first+1:], stdin) {
+		return errors.New("the standard input (-) can be read once")
+	}
 	var lines []io.Reader
 	for _, name := range files {
 		if name == stdin {
@@ -130,9 +134,10 @@ func (v *ledgerVerify) kept(ctx context.Context) (map[string]ledger.Head, error)
 
 func (v *ledgerVerify) print(report *ledger.Report) error {
 	if v.output == "json" {
-		encoder := json.NewEncoder(v.streams.Out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+		return json.NewEncoder(v.streams.Out).Encode(report)
+	}
+	if len(report.Chains) == 0 && report.Intact() {
+		return errors.New("there is no entry of a ledger")
 	}
 	table := tabwriter.NewWriter(v.streams.Out, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(table, "CHAIN\tENTRIES\tFIRST\tLAST")
@@ -151,12 +156,10 @@ func (v *ledgerVerify) print(report *ledger.Report) error {
 		}
 	}
 	switch {
-	case report.Cut:
+	case report.More:
 		fmt.Fprintln(v.streams.Out, "and more; not intact")
 	case !report.Intact():
 		fmt.Fprintln(v.streams.Out, "not intact")
-	case len(report.Chains) == 0:
-		return errors.New("there is no entry of a ledger")
 	default:
 		fmt.Fprintln(v.streams.Out, "intact")
 	}

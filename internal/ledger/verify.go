@@ -16,25 +16,26 @@ const maxProblems = 100
 
 // Report is what Verify found.
 type Report struct {
-	Chains   []ChainReport // sorted by name
-	Others   int           // lines that are no entries, such as the rest of a log
-	Problems []Problem     // in the order of the lines; at most maxProblems
-	Cut      bool          // there are more
+	Chains   []ChainReport `json:"chains"`   // sorted by name
+	Others   int           `json:"others"`   // lines that are no entries, such as the rest of a log
+	Problems []Problem     `json:"problems"` // in the order of the lines; at most maxProblems
+	More     bool          `json:"more"`     // there are more problems
 }
 
 // ChainReport is what was found of one chain.
 type ChainReport struct {
-	Name        string
-	Entries     int
-	First, Last uint64 // sequence numbers
-	Head        Head   // after the last line
+	Name    string `json:"name"`
+	Entries int    `json:"entries"`
+	First   uint64 `json:"first"` // sequence numbers
+	Last    uint64 `json:"last"`
+	Head    Head   `json:"-"` // after the last line
 }
 
 // Problem is a reason not to trust the ledger.
 type Problem struct {
-	Line  int // from 1; 0: about the end of the ledger
-	Chain string
-	Text  string
+	Line  int    `json:"line,omitempty"` // from 1; 0: about the end of the ledger
+	Chain string `json:"chain"`
+	Text  string `json:"text"`
 }
 
 // Intact says whether nothing was found.
@@ -44,7 +45,7 @@ func (r *Report) Intact() bool { return len(r.Problems) == 0 }
 // begin in the middle, where older lines are kept elsewhere. With heads, by chain, each has to end at its head, and no
 // chain may be missing; nil: heads are not known.
 func Verify(lines io.Reader, heads map[string]Head) (*Report, error) {
-	v := verifier{chains: map[string]*ChainReport{}, report: &Report{}}
+	v := verifier{chains: map[string]*ChainReport{}, report: &Report{Chains: []ChainReport{}, Problems: []Problem{}}}
 	reader := bufio.NewReader(lines)
 	for number := 1; ; number++ {
 		line, err := reader.ReadBytes('\n')
@@ -73,7 +74,7 @@ type verifier struct {
 
 func (v *verifier) problem(line int, chain, format string, args ...any) {
 	if len(v.report.Problems) >= maxProblems {
-		v.report.Cut = true
+		v.report.More = true
 		return
 	}
 	v.report.Problems = append(v.report.Problems, Problem{line, chain, fmt.Sprintf(format, args...)})

@@ -55,7 +55,7 @@ func (h *entrustments) Handle(_ context.Context, req admission.Request) admissio
 		child.TypeMeta = typeOf("Entrustment")
 		h.recorder.Eventf(child, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonExceedsParentScope), "RefuseEntrustment", "%.*s", maxNote, message)
 	}
-	return refused(message)
+	return refusedFor(v1alpha1.ReasonExceedsParentScope, message)
 }
 
 func typeOf(kind string) metav1.TypeMeta {

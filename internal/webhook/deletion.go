@@ -97,7 +97,7 @@ func (h *deletions) Handle(ctx context.Context, req admission.Request) admission
 		regarding := &metav1.PartialObjectMetadata{TypeMeta: typeOf(of.kind), ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: object.Metadata.UID}}
 		h.recorder.Eventf(regarding, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonInUse), "RefuseDeletion", "%.*s", maxNote, message)
 	}
-	return refused(message)
+	return refusedFor(v1alpha1.ReasonInUse, message)
 }
 
 // going says whether a namespace is being deleted, with all that is in it.

@@ -127,7 +127,7 @@ func (h *endpoints) judge(ctx context.Context, req admission.Request, object str
 		if told(req) {
 			h.recorder.Eventf(hit.store, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonLeadsToStore), "RefuseEndpoints", "%.*s", maxNote, message)
 		}
-		return refused(message)
+		return refusedFor(v1alpha1.ReasonLeadsToStore, message)
 	}
 	return admission.Allowed("").WithWarnings(warnings[:min(len(warnings), maxWarnings)]...)
 }

@@ -23,7 +23,7 @@ import (
 // paths are served as they are in a cluster, by an operator that has read everything and a user who may do nothing.
 func paths(recorder *events.FakeRecorder) map[string]http.Handler {
 	return webhook.Handlers(webhook.Dependencies{
-		Snapshots: snapshots(inhabited), Clock: at(noon), Recorder: recorder, Access: rights{},
+		Snapshots: snapshots(inhabited), Clock: at(noon), Recorder: recorder, Access: rights{}, Ledger: &recorded{},
 		Live: live{pods: []*builder.PodBuilder{builder.Pod("data", "ledger-0").Label("app", "ledger").Running("10.0.0.1")}},
 	})
 }
@@ -116,7 +116,7 @@ func TestBoundedAnswers(t *testing.T) {
 		UID: "1", Operation: admissionv1.Connect, Resource: resource("", "v1", "pods"), SubResource: "exec", Namespace: "data", Name: long,
 	}
 	handler := webhook.Handlers(webhook.Dependencies{
-		Snapshots: snapshots(cold), Clock: at(noon), Recorder: &events.FakeRecorder{}, Access: rights{}, Live: live{err: errors.New("timeout")},
+		Snapshots: snapshots(cold), Clock: at(noon), Recorder: &events.FakeRecorder{}, Access: rights{}, Live: live{err: errors.New("timeout")}, Ledger: &recorded{},
 	})["/admit-connect"]
 	post := httptest.NewRequest(http.MethodPost, "/admit-connect", bytes.NewReader(review(t, request)))
 	post.Header.Set("Content-Type", "application/json")

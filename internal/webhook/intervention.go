@@ -141,7 +141,7 @@ func (h *interventions) judge(ctx context.Context, req admission.Request, seals 
 			h.recorder.Eventf(seal.regarding(req.Namespace), nil, corev1.EventTypeWarning,
 				string(v1alpha1.ReasonInterventionNotPermitted), "RefuseIntervention", "%.*s", maxNote, message)
 		}
-		return refused(message)
+		return refusedFor(v1alpha1.ReasonInterventionNotPermitted, message)
 	}
 	if told(req) {
 		for _, seal := range broken {
@@ -150,7 +150,11 @@ func (h *interventions) judge(ctx context.Context, req admission.Request, seals 
 				fmt.Sprintf("user %q was let %s %s, %s", req.UserInfo.Username, verb, target, seal.what))
 		}
 	}
-	return admission.Allowed("").WithWarnings(warnings...)
+	answer := admission.Allowed("").WithWarnings(warnings...)
+	if len(broken) > 0 {
+		answer.AuditAnnotations = map[string]string{auditReason: string(v1alpha1.ReasonIntervened)}
+	}
+	return answer
 }
 
 // related is what was reached into. Events about the same things are counted together and keep the note of the first, so

@@ -82,7 +82,7 @@ func (h *pods) create(req admission.Request, pod *metadata, asked declaration) a
 	if req.DryRun == nil || !*req.DryRun {
 		h.recorder.Eventf(accessOf(req.Namespace), nil, corev1.EventTypeWarning, string(verdict.reason), "RefusePod", "%.*s", maxNote, message)
 	}
-	return refused(message)
+	return refusedFor(verdict.reason, message)
 }
 
 // accessOf is the object of the namespace that says what its pods may do; refusals are told there.
@@ -137,6 +137,16 @@ func (j *judge) verdict(namespace string, asked declaration) (verdict, error) {
 
 func refused(message string) admission.Response {
 	return response(http.StatusForbidden, metav1.StatusReasonForbidden, message)
+}
+
+// auditReason is the annotation of the cluster's audit log that holds the reason of an answer, behind the webhook's name.
+const auditReason = "reason"
+
+// refusedFor refuses for a reason of the API.
+func refusedFor(reason v1alpha1.Reason, message string) admission.Response {
+	answer := refused(message)
+	answer.AuditAnnotations = map[string]string{auditReason: string(reason)}
+	return answer
 }
 
 // retry refuses for now: workload controllers and people try again.

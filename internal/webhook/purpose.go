@@ -45,5 +45,5 @@ func (h *purposes) Handle(_ context.Context, req admission.Request) admission.Re
 		purpose.TypeMeta = typeOf("Purpose")
 		h.recorder.Eventf(purpose, nil, corev1.EventTypeWarning, string(v1alpha1.ReasonControllerMismatch), "RefusePurpose", "%.*s", maxNote, message)
 	}
-	return refused(message)
+	return refusedFor(v1alpha1.ReasonControllerMismatch, message)
 }
