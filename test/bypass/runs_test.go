@@ -1,0 +1,254 @@
+package bypass
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// vectors are all there are.
+var vectors = slices.Concat(podVectors, managedVectors, secretVectors, schemaVectors, installationVectors,
+	storeVectors, interventionVectors, handshakeVectors, onConfiguration, permissions, inEarnest)
+
+var _ = Describe("With", Ordered, ContinueOnFailure, func() {
+	for _, r := range runs {
+		Describe(r.name, func() {
+			BeforeAll(func(ctx context.Context) { begin(ctx, r) })
+
+			for _, v := range vectors {
+				if v.pendingOn() != "" || !v.applies(r) || !r.configured(v) {
+					continue
+				}
+				for _, t := range v.tries {
+					It(v.id+" by "+t.way, func(ctx context.Context) { attempt(ctx, r, v, t) })
+				}
+			}
+
+			It("the operator writes what is its own", func(ctx context.Context) {
+				for _, v := range vectors {
+					if slices.Contains([]string{"managed.entrustment.dev", "finalizers.entrustment.dev", "status.entrustment.dev"}, v.alone.name) {
+						for _, t := range v.tries {
+							Expect(t.do(ctx, as(itself))).To(Succeed(), "%s by %s", v.id, t.way)
+						}
+					}
+				}
+			})
+
+			if r.webhook == up {
+				whileUp()
+			}
+		})
+	}
+
+	Describe("the rules alone, and nobody to repair them,", func() {
+		BeforeAll(func() { operator.stop() })
+
+		byRule := map[string][]vector{}
+		for _, v := range vectors {
+			if v.alone.layer == rule && v.pendingOn() == "" && runs[3].configured(v) {
+				byRule[v.alone.name] = append(byRule[v.alone.name], v)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(byRule)) {
+			It("what only "+name+" refuses goes through without it", func(ctx context.Context) { missed(ctx, name, byRule[name]) })
+		}
+
+	})
+
+	for _, v := range vectors {
+		if name := v.pendingOn(); name != "" && v.alone != admitted {
+			It("pending on "+name+": "+v.id+" goes through", func(ctx context.Context) {
+				for _, t := range v.tries {
+					Expect(t.do(ctx, as(v.actor))).To(Succeed(), "by "+t.way)
+				}
+			})
+		}
+	}
+
+	It("has tried enough", func() {
+		active := slices.DeleteFunc(slices.Clone(vectors), func(v vector) bool { return v.pendingOn() != "" || v.alone == admitted })
+		Expect(len(active)).To(BeNumerically(">=", 100), "vectors")
+		Expect(tally.cases()).To(BeNumerically(">=", 500), "cases")
+		Expect(tally.allowed).To(BeEmpty(), "unexpectedly allowed")
+		ids := map[string]bool{}
+		for _, v := range vectors {
+			id, _, _ := strings.Cut(v.id, " ")
+			Expect(ids).NotTo(HaveKey(id), "two vectors of one number")
+			ids[id] = true
+		}
+	})
+})
+
+// attempt tries a vector in one way.
+func attempt(ctx context.Context, r run, v vector, t try) {
+	GinkgoHelper()
+	want := v.expect(r)
+	s := as(v.actor)
+	s.warnings.take()
+	err := t.do(ctx, s)
+	tally.count(r, v, t, want, err)
+	Expect(err).To(want.meets(), "as %s", v.actor.name)
+	switch want.layer {
+	case warns:
+		Expect(s.warnings.take()).To(ContainElement(ContainSubstring(want.says)))
+	case detected:
+		Eventually(detections[want.name]).WithArguments(ctx).Should(Succeed(), want.name)
+	}
+}
+
+// begin brings a run about, and returns when it is in effect.
+func begin(ctx context.Context, r run) {
+	GinkgoHelper()
+	canary := vector{sees: pods("NamespaceNotBound"), alone: guard("grants.entrustment.dev", "no params found")}
+	switch {
+	case r.webhook == removed:
+		answeredAt(ctx, operator.port)
+		operator.start()
+		Eventually(operator.ready).Should(Succeed())
+		for _, configuration := range hooks(ctx) {
+			Expect(admin.Delete(ctx, configuration)).To(Succeed())
+		}
+	case !r.operator:
+		operator.stop()
+		answeredAt(ctx, operator.port)
+	case r.webhook == down:
+		answeredAt(ctx, freePort())
+	}
+	Eventually(func() error { return try{do: creates(undeclared)[0].do}.do(ctx, as(root)) }).Should(canary.expect(r).meets())
+	for name, first := range firsts() {
+		Eventually(func() error { return first.tries[0].do(ctx, as(first.actor)) }).Should(first.expect(r).meets(), name)
+	}
+}
+
+// firsts are one vector of each rule.
+func firsts() map[string]vector {
+	found := map[string]vector{}
+	for _, v := range vectors {
+		if _, known := found[v.alone.name]; !known && v.alone.layer == rule && v.pendingOn() == "" {
+			found[v.alone.name] = v
+		}
+	}
+	return found
+}
+
+// missed removes the binding of a rule, waits until something gets through that it is there for, and puts it back.
+func missed(ctx context.Context, name string, vectors []vector) {
+	GinkgoHelper()
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	Expect(admin.Get(ctx, client.ObjectKeyFromObject(binding), binding)).To(Succeed())
+	Expect(admin.Delete(ctx, binding)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) {
+		binding.ResourceVersion, binding.UID = "", ""
+		Expect(admin.Create(ctx, binding)).To(Succeed())
+	})
+	Eventually(func() error {
+		var err error
+		for _, v := range vectors {
+			for _, t := range v.tries {
+				if err = t.do(ctx, as(v.actor)); err == nil {
+					return nil
+				}
+			}
+		}
+		return err
+	}).Should(Succeed())
+}
+
+// whileUp is what can be seen only while the webhook answers.
+func whileUp() {
+	It("a store's namespace and a bound one are deleted, and go with all that is in them", func(ctx context.Context) {
+		for _, name := range []string{"leaving-store", "leaving-party"} {
+			Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
+		}
+		for _, name := range []string{"leaving-store", "leaving-party"} {
+			Eventually(gone).WithArguments(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}).WithTimeout(time.Minute).Should(BeTrue(), name)
+		}
+	})
+
+	It("an ordinary pod is never sent to the webhook", func(ctx context.Context) {
+		before := reviews()
+		for _, namespace := range []string{"default", "biller", "own"} {
+			pod := ordinary(namespace, "unasked")
+			Expect(admin.Create(ctx, pod)).To(Succeed())
+			pod.Labels["tier"] = "worker"
+			Expect(admin.Update(ctx, pod)).To(Succeed())
+			pod.Status.Phase = corev1.PodRunning
+			Expect(admin.Status().Update(ctx, pod)).To(Succeed())
+			Expect(admin.Delete(ctx, pod)).To(Succeed())
+		}
+		Expect(reviews()).To(Equal(before))
+		Expect(admin.Create(ctx, declaring("asked").Obj(), client.DryRunAll)).To(Succeed())
+		Expect(reviews()).To(BeNumerically(">", before), "the count can tell")
+	})
+}
+
+var tally = counts{byLayer: map[string]map[layer]int{}}
+
+// counts are what the suite did.
+type counts struct {
+	byLayer map[string]map[layer]int // by run
+	allowed []string
+}
+
+func (c *counts) count(r run, v vector, t try, want verdict, err error) {
+	if c.byLayer[r.name] == nil {
+		c.byLayer[r.name] = map[layer]int{}
+	}
+	refuses := slices.Contains([]layer{rule, webhook, schema, authz}, want.layer)
+	if err == nil && refuses {
+		c.allowed = append(c.allowed, fmt.Sprintf("%s: %s by %s as %s", r.name, v.id, t.way, v.actor.name))
+		return
+	}
+	c.byLayer[r.name][want.layer]++
+}
+
+func (c *counts) cases() int {
+	total := len(c.allowed)
+	for _, of := range c.byLayer {
+		for _, n := range of {
+			total += n
+		}
+	}
+	return total
+}
+
+var _ = ReportAfterSuite("counts", func(Report) {
+	waiting := map[string]int{}
+	refusing := 0
+	for _, v := range vectors {
+		if name := v.pendingOn(); name != "" {
+			waiting[name]++
+		} else if v.alone != admitted {
+			refusing++
+		}
+	}
+	fmt.Printf("\n\n%d vectors, %d cases\n%-28s", refusing, tally.cases(), "run")
+	for _, l := range layers {
+		fmt.Printf("%10s", l)
+	}
+	fmt.Println()
+	for _, r := range runs {
+		fmt.Printf("%-28s", r.name)
+		for _, l := range layers {
+			fmt.Printf("%10d", tally.byLayer[r.name][l])
+		}
+		fmt.Println()
+	}
+	fmt.Printf("unexpectedly allowed: %d\n", len(tally.allowed))
+	for _, what := range tally.allowed {
+		fmt.Println("  " + what)
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		fmt.Printf("pending on %s: %d vectors\n", name, waiting[name])
+	}
+})
