@@ -16,18 +16,17 @@ var interventionVectors = func() []vector {
 	}
 	var all []vector
 	for i, way := range ways {
-		refused := func(pod string) verdict { return hook(interveneHook, "intervene") }
 		all = append(all,
-			vector{fmt.Sprintf("N6.%02d %s a pod of the store", i+1, way.what), editor, connects("data", way.kind, "orders-0", way.sub), refused("orders-0"), shown(webhookMissing)},
-			vector{fmt.Sprintf("N6.%02d %s a declaring pod", i+11, way.what), editor, connects("biller", way.kind, "declaring", way.sub), refused("declaring"), shown(webhookMissing)},
-			vector{fmt.Sprintf("N6.%02d %s a pod of the store, as the namespace's administrator", i+21, way.what), boss, connects("data", way.kind, "orders-0", way.sub), refused("orders-0"), shown(webhookMissing)},
-			vector{fmt.Sprintf("P9.%02d %s a pod of the store, in an emergency", i+31, way.what), rescuer, connects("data", way.kind, "orders-0", way.sub), hook(interveneHook, ""), admitted},
+			vector{fmt.Sprintf("N6.%02d %s a pod of the store", i+1, way.what), editor, connects("data", way.kind, "orders-1", way.sub), hook(interveneHook, "intervene"), shown(webhookMissing)},
+			vector{fmt.Sprintf("N6.%02d %s a declaring pod", i+11, way.what), editor, connects("biller", way.kind, "declaring", way.sub), hook(interveneHook, "intervene"), shown(webhookMissing)},
+			vector{fmt.Sprintf("N6.%02d %s a pod of the store, as the namespace's administrator", i+21, way.what), boss, connects("data", way.kind, "orders-1", way.sub), hook(interveneHook, "intervene"), shown(webhookMissing)},
+			vector{fmt.Sprintf("P9.%02d %s a pod of the store, in an emergency", i+31, way.what), rescuer, connects("data", way.kind, "orders-1", way.sub), hook(interveneHook, ""), admitted},
 			vector{fmt.Sprintf("P9.%02d %s a declaring pod, in an emergency", i+41, way.what), rescuer, connects("biller", way.kind, "declaring", way.sub), hook(interveneHook, ""), admitted},
 			vector{fmt.Sprintf("P9.%02d %s an ordinary pod of a namespace of nobody", i+51, way.what), editor, connects("unbound", way.kind, "ordinary", way.sub), unseen, admitted})
 	}
 	return append(all,
 		vector{"N6.30 talk through the API server to the store's Service", editor, connects("data", "services", "orders", "proxy"), hook(interveneHook, "intervene"), shown(webhookMissing)},
-		vector{"N6.31 run a command in a pod of the store, as a node", node, connects("data", "pods", "orders-0", "exec"), unseen, forbidden},
+		vector{"N6.31 run a command in a pod of the store, as a node", node, connects("data", "pods", "orders-1", "exec"), unseen, forbidden},
 	)
 }()
 

@@ -22,6 +22,7 @@ const (
 
 var (
 	isolation = policy("data", "pds.orders", nil) // the operator made it
+	leftover  = policy("own", "pds.archive", nil) // of a store that went without its finalizer
 	access    = builder.Access("biller").Obj()
 	orders    = store("data", "orders").Obj()
 )
@@ -35,6 +36,7 @@ var managedVectors = func() []vector {
 		return guard(managedRule, what+" of entrustment-operator are written by it alone")
 	}
 	policies, secrets, bindings, accesses := alone("networkpolicies"), alone("secrets"), alone("rolebindings"), alone("personaldataaccesses")
+	closed := guard(either(managedRule, storesRule), "")
 	open := func(p *networkingv1.NetworkPolicy) {
 		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
 	}
@@ -42,17 +44,20 @@ var managedVectors = func() []vector {
 	const byOperator = "added and removed by entrustment-operator alone"
 	const found = "status is written by entrustment-operator alone"
 	return []vector{
-		{"N3.01 delete the store's policy", editor, deletes(isolation), unseen, policies},
-		{"N3.02 delete the policies of the namespace", editor, sweeps(&networkingv1.NetworkPolicy{}, "data", nil), unseen, policies},
-		{"N3.03 delete the managed policies as the cluster's administrator", root, sweeps(&networkingv1.NetworkPolicy{}, "data", managed), unseen, policies},
+		{"N3.01 delete a policy that was left of a store", editor, deletes(leftover), unseen, policies},
+		{"N3.02 delete the policies of a namespace", editor, sweeps(&networkingv1.NetworkPolicy{}, "own", nil), unseen, policies},
+		{"N3.03 delete the managed policies as the cluster's administrator", root, sweeps(&networkingv1.NetworkPolicy{}, "data", managed), unseen, closed},
 		{"N3.04 open the store's policy", editor, changes(isolation, open), unseen, policies},
 		{"N3.05 likewise as the network's administrator", network, changes(isolation, open), unseen, policies},
 		{"N3.06 take its label away", editor, changes(isolation, func(p *networkingv1.NetworkPolicy) { delete(p.Labels, v1alpha1.LabelManagedBy) }, byApply), unseen, policies},
 		{"N3.07 hang it on a dead owner", editor, changes(isolation, adopt), unseen, policies},
 		{"N3.08 likewise as the garbage collector", collector, changes(isolation, adopt, byPut), unseen, policies},
-		{"N3.09 delete it as the garbage collector", collector, deletes(isolation), unseen, policies},
-		{"N3.10 delete it as the namespace controller, while the namespace stays", namespacer, deletes(isolation), unseen, policies},
-		{"N3.11 delete all as the namespace controller, while the namespace stays", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "data", nil), unseen, policies},
+		{"N3.09 delete it as the garbage collector", collector, deletes(isolation), unseen, closed},
+		{"N3.16 delete the store's policy", editor, deletes(isolation), unseen, closed},
+		{"N3.17 delete the policies of the store's namespace", editor, sweeps(&networkingv1.NetworkPolicy{}, "data", nil), unseen, closed},
+		{"N3.18 delete what was left as the garbage collector", collector, deletes(leftover), unseen, policies},
+		{"N3.10 delete it as the namespace controller, while the namespace stays", namespacer, deletes(isolation), unseen, closed},
+		{"N3.11 delete all as the namespace controller, while the namespace stays", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "own", nil), unseen, policies},
 		{"N3.12 annotate it", boss, changes(isolation, func(p *networkingv1.NetworkPolicy) { metav1.SetMetaDataAnnotation(&p.ObjectMeta, "note", "x") }), unseen, policies},
 		{"N3.13 make a policy in the operator's name", editor, creates(policy("data", "x", managed)), unseen, policies},
 		{"N3.14 give a policy to the operator", editor, changes(policy("data", "foreign", nil), func(p *networkingv1.NetworkPolicy) { p.Labels = managed }), unseen, policies},
@@ -89,7 +94,7 @@ var managedVectors = func() []vector {
 		{"N3.47 hang grants on a dead owner", root, changes(access, func(a *v1alpha1.PersonalDataAccess) { a.OwnerReferences = dead }, byStrategic), unseen, accesses},
 
 		{"N3.50 let the policy of a store go with its namespace before its last pod", namespacer, deletes(policy("closing", "pds.orders", nil)), unseen, guard(storesRule, "the policy of PersonalDataStore orders goes after the last pod of the store")},
-		{"N3.51 delete it as a developer, while the namespace goes", editor, deletes(policy("closing", "pds.orders", nil)), unseen, policies},
+		{"N3.51 delete it as a developer, while the namespace goes", editor, deletes(policy("closing", "pds.orders", nil)), unseen, closed},
 		{"N3.52 likewise all of them, as the namespace controller", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "closing", nil), unseen, guard(storesRule, "goes after the last pod of the store")},
 		{"N3.53 open it, while the namespace goes", root, changes(policy("closing", "pds.orders", nil), open), unseen, policies},
 
@@ -102,7 +107,7 @@ var managedVectors = func() []vector {
 		{"A9.05 make something with a finalizer of the operator's", privacy, creates(edited(builder.Purpose("x").Obj(), func(p *v1alpha1.Purpose) {
 			p.Finalizers = []string{"entrustment.dev/anything"}
 		})), unseen, guard(finalizers, byOperator)},
-		{"A9.06 strip the finalizer of a store through its status", root, changesAt("status", orders, func(s *v1alpha1.PersonalDataStore) { s.Finalizers = nil }, byApply, byStrategic), unseen, admitted},
+		{"A9.06 strip the finalizer of a store through its status", root, changesAt("status", orders, func(s *v1alpha1.PersonalDataStore) { s.Finalizers = nil }, byApply, byStrategic), unseen, invalid("put back")},
 		{"A9.10 forge the status of a store", root, changesAt("status", orders, func(s *v1alpha1.PersonalDataStore) { s.Status.GrantCount = 9 }, byStrategic), unseen, guard(statusRule, found)},
 		{"A9.11 forge the status of a purpose", root, changesAt("status", builder.Purpose("billing").Obj(), func(p *v1alpha1.Purpose) { p.Status.StoreCount = 0 }, byStrategic, byApply), unseen, guard(statusRule, found)},
 		{"A9.12 forge the status of a contract", root, changesAt("status", builder.Entrustment("fees").Obj(), func(e *v1alpha1.Entrustment) { e.Status.Conditions = nil }, byStrategic, byApply), unseen, guard(statusRule, found)},
@@ -125,7 +130,7 @@ var ordinaryPods = []vector{
 		p.Spec.Containers[0].SecurityContext = privileged()
 		annotate(multus, "lan")(p)
 	})), unseen, admitted},
-	{"P1.06 a mirror pod", node, creates(edited(ordinary("biller", "x"), func(p *corev1.Pod) {
+	{"P1.06 a mirror pod", node, posts(edited(ordinary("biller", "x"), func(p *corev1.Pod) {
 		annotate(corev1.MirrorPodAnnotationKey, "x")(p)
 		p.Spec.NodeName = "node"
 	})), unseen, admitted},

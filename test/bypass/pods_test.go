@@ -161,7 +161,7 @@ var relabellings = func() []vector {
 			debug(p)
 			label(v1alpha1.LabelPurpose, "marketing")(p)
 		}, byApply, byJSON), unseen, guard(confinement, "must not be given ephemeral containers")},
-		vector{"N4.76 relabel by resizing", platform, changesAt("resize", acting, func(p *corev1.Pod) { label(v1alpha1.LabelPurpose, "marketing")(p) }, byApply, byJSON), unseen, admitted},
+		vector{"N4.76 relabel by resizing", platform, changesAt("resize", acting, label(v1alpha1.LabelPurpose, "marketing"), byApply, byJSON), unseen, invalid("put back")},
 	)
 }()
 
@@ -230,7 +230,7 @@ var confinements = func() []vector {
 		label(v1alpha1.LabelPurpose, "billing")(p)
 	}
 	return append(all,
-		vector{"N5.20 declare by a mirror pod with a node's credential", node, creates(mirror), pods(""), guard(confinement, "a mirror pod must not declare a purpose")},
+		vector{"N5.20 declare by a mirror pod with a node's credential", node, posts(mirror), pods(""), guard(confinement, "a mirror pod must not declare a purpose")},
 		vector{"N5.21 declare by a mirror pod as the cluster's administrator", root, creates(mirror), pods(""), guard(confinement, "a mirror pod must not declare a purpose")},
 		vector{"N5.22 give a mirror pod labels and an address by status", node, changesAt("status", plain, ipOf), unseen, guard(labels, immutable)},
 		vector{"N7.01 swap the image of a declaring pod", editor, changes(acting, first(func(c *corev1.Container) { c.Image = "other" })), pods(""), guard(confinement, "the images of a pod that declares a purpose are immutable")},
@@ -249,7 +249,7 @@ var templates = func() []vector {
 	var all []vector
 	for i, workload := range workloads("biller", builder.Pod("biller", "").Purpose("marketing").Label("app", "x").Template())[:7] {
 		all = append(all, vector{fmt.Sprintf("A3.%02d template what will be refused in a %s", i+1, reflect.TypeOf(workload).Elem().Name()), editor,
-			creates(workload), warned("PurposeNotIntended"), admitted})
+			creates(workload), warned("will be refused: NoEntrustment"), admitted})
 	}
 	return all
 }()

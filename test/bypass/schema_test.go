@@ -2,7 +2,6 @@ package bypass
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/test/builder"
@@ -38,7 +36,7 @@ var malformed = []vector{
 		pods("PurposeNotIntended"), guard(grants, `purpose "marketing"`)},
 	{"A7.05 the labels twice, last none", editor, sends(http.MethodPost, podsPath, asJSON,
 		[]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x","labels":{"entrustment.dev/purpose":"marketing"},"labels":{}},"spec":{"containers":[{"name":"app","image":"app"}]}}`)),
-		pods("PurposeNotIntended"), guard(grants, `purpose "marketing"`)},
+		pods("NoEntrustment"), guard(grants, `purpose "marketing"`)},
 	{"A7.06 a field in upper case", editor, sends(http.MethodPost, podsPath, asJSON,
 		[]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x","Labels":{"entrustment.dev/purpose":"marketing"}},"spec":{"containers":[{"name":"app","image":"app"}]}}`)), unseen, admitted},
 	{"A7.07 a body of four megabytes", editor, sends(http.MethodPost, podsPath, asJSON, podText(`{"a":"`+strings.Repeat("x", 4<<20)+`"}`)), unseen, invalid("limit is 3145728")},
@@ -76,9 +74,14 @@ var lookalikes = func() []vector {
 		vector{"A8.60 a key like the label's", editor, posts(edited(ordinary("biller", "x"), label("entrustment.dev/purp\u043ese", "billing"))), unseen, invalid("name part must consist of")},
 		vector{"A8.61 the key in upper case, which is another", editor, posts(edited(ordinary("biller", "x"), label("entrustment.dev/Purpose", "billing"))), unseen, admitted},
 		vector{"A8.62 a party whose name is too long for a label", privacy, posts(builder.Processor(strings.Repeat("a", 64)).Obj()), unseen, invalid("at most 63 characters")},
-		vector{"A8.63 a store whose name is too long for a label", root, posts(store("data", strings.Repeat("a", 64)).Obj()), unseen, invalid("at most 63 characters")},
+		vector{"A8.63 a store whose name is too long for a label", root, posts(store("data", strings.Repeat("a", 64)).Selector(selected).Obj()), unseen, invalid("at most 63 characters")},
 	)
 }()
+
+var unbound = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "unbound"}}
+
+// rename gives a namespace the label by which policies know another one.
+func rename(n *corev1.Namespace) { n.Labels[corev1.LabelMetadataName] = "own" }
 
 var immutables = []vector{
 	{"A9.20 forget a review", privacy, changes(builder.Entrustment("fees").Obj(), func(e *v1alpha1.Entrustment) { e.Spec.Supervision = nil }, byStrategic, byApply), unseen, invalid("append")},
@@ -104,29 +107,8 @@ var immutables = []vector{
 	{"A9.34 bind a namespace as its developer", editor, changes(builder.Processor("biller").Obj(), func(p *v1alpha1.DataProcessor) { p.Spec.Namespaces[0].Name = "unbound" }, byStrategic), unseen, forbidden},
 	{"A9.35 publish a purpose as a store's owner", owner, creates(builder.Purpose("x").Obj()), unseen, forbidden},
 
-	{"N13.10 rename a namespace for policies by its label", platform, renames("", byPut), unseen, invalid("put back")},
-	{"N13.11 likewise by its status", platform, renames("status", byPut), unseen, invalid("put back")},
-	{"N13.12 likewise while it is finalized", platform, renames("finalize", byPut), unseen, invalid("put back")},
-	{"N13.13 likewise as the cluster's administrator", root, renames("finalize", byPut), unseen, invalid("put back")},
-}
-
-// renames gives a namespace the label of another one; the API server puts back what it had been.
-func renames(subresource, way string) []try {
-	return []try{{way, func(ctx context.Context, s session) error {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "unbound"}}
-		if err := as(root).Get(ctx, client.ObjectKeyFromObject(namespace), namespace); err != nil {
-			return err
-		}
-		namespace.Labels[corev1.LabelMetadataName] = "own"
-		var err error
-		if subresource == "" {
-			err = s.Update(ctx, namespace)
-		} else {
-			err = s.SubResource(subresource).Update(ctx, namespace)
-		}
-		if err == nil && namespace.Labels[corev1.LabelMetadataName] == namespace.Name {
-			return errWithoutEffect
-		}
-		return err
-	}}}
+	{"N13.10 rename a namespace for policies by its label", platform, changes(unbound, rename, byApply), unseen, invalid("put back")},
+	{"N13.11 likewise by its status", platform, changesAt("status", unbound, rename, byApply), unseen, invalid("put back")},
+	{"N13.12 likewise while it is finalized", platform, changesAt("finalize", unbound, rename, byApply, byMerge, byJSON, byStrategic), unseen, invalid("put back")},
+	{"N13.13 likewise as the cluster's administrator", root, changesAt("finalize", unbound, rename, byApply, byMerge, byJSON, byStrategic), unseen, invalid("put back")},
 }

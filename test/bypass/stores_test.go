@@ -56,6 +56,14 @@ func workloads(namespace string, template corev1.PodTemplateSpec) []client.Objec
 	}
 }
 
+// templater is who may write that kind: the stock roles leave out a template that nothing runs.
+func templater(workload client.Object) actor {
+	if _, template := workload.(*corev1.PodTemplate); template {
+		return platform
+	}
+	return editor
+}
+
 var becoming = func() []vector {
 	becomes := guard(storePods, "orders")
 	tool := ordinary("data", "tool")
@@ -81,8 +89,8 @@ var becoming = func() []vector {
 	kinds := workloads("data", builder.Pod("data", "").Label("app", "orders").Template())
 	for i, workload := range kinds {
 		all = append(all,
-			vector{fmt.Sprintf("N8.%02d template pods of the store in a %T", i+20, workload), editor, creates(workload), unseen, becomes},
-			vector{fmt.Sprintf("P8.%02d template pods of the store in a %T, as its owner or the platform's administrator", i+20, workload), root, creates(workload), unseen, admitted})
+			vector{fmt.Sprintf("N8.%02d template pods of the store in a %T", i+20, workload), templater(workload), creates(workload), unseen, becomes},
+			vector{fmt.Sprintf("P8.%02d template pods of the store in a %T, as the cluster's administrator", i+20, workload), root, creates(workload), unseen, admitted})
 	}
 	return all
 }()
@@ -122,7 +130,7 @@ var mounting = func() []vector {
 		{"P8.44 clone a claim as the store's owner", owner, creates(claim(source)), unseen, admitted},
 	}
 	for i, workload := range workloads("data", mounted.Template()) {
-		all = append(all, vector{fmt.Sprintf("N8.%02d template pods that mount a claim in a %T", i+50, workload), editor, creates(workload), unseen, mounts})
+		all = append(all, vector{fmt.Sprintf("N8.%02d template pods that mount a claim in a %T", i+50, workload), templater(workload), creates(workload), unseen, mounts})
 	}
 	return all
 }()
@@ -138,7 +146,7 @@ var unconfined = func() []vector {
 			creates(edited(ordinary("data", "x"), annotate(key, "lan"))), unseen, guard(storeConfinement, "")})
 	}
 	return append(all,
-		vector{"N5.60 stand in the store's namespace by a mirror pod", node, creates(edited(ordinary("data", "x"), func(p *corev1.Pod) {
+		vector{"N5.60 stand in the store's namespace by a mirror pod", node, posts(edited(ordinary("data", "x"), func(p *corev1.Pod) {
 			annotate(corev1.MirrorPodAnnotationKey, "x")(p)
 			p.Spec.NodeName = "node"
 		})), unseen, guard(storeConfinement, "")},

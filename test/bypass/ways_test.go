@@ -8,8 +8,10 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	groupversion "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -68,6 +70,19 @@ func changes[O client.Object](object O, edit func(O), without ...string) []try {
 	return changesAt("", object, edit, without...)
 }
 
+// same compares objects but for what the API server counts.
+func same(a, b client.Object) bool {
+	bare := func(o client.Object) client.Object {
+		o = o.DeepCopyObject().(client.Object)
+		o.SetResourceVersion("")
+		o.SetGeneration(0)
+		o.SetManagedFields(nil)
+		o.GetObjectKind().SetGroupVersionKind(groupversion.GroupVersionKind{})
+		return o
+	}
+	return equality.Semantic.DeepEqual(bare(a), bare(b))
+}
+
 // changesAt does it through a subresource.
 func changesAt[O client.Object](subresource string, object O, edit func(O), without ...string) []try {
 	var tries []try
@@ -82,7 +97,12 @@ func changesAt[O client.Object](subresource string, object O, edit func(O), with
 			}
 			after := before.DeepCopyObject().(O)
 			edit(after)
-			return change(ctx, s, way, subresource, before, after)
+			changed := !same(before, after)
+			err := change(ctx, s, way, subresource, before, after)
+			if err == nil && changed && same(before, after) {
+				return errWithoutEffect
+			}
+			return err
 		}})
 	}
 	return tries

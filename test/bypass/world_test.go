@@ -78,7 +78,7 @@ func people(ctx context.Context) {
 	GinkgoHelper()
 	for _, object := range []client.Object{
 		// What the operator makes only when there are credentials to deliver; whatever else it makes, it has made.
-		secret("biller", delivered, managed), secret("biller", "labelled", managed), roleBinding("data", "readers", managed),
+		policy("own", "pds.archive", managed), secret("biller", delivered, managed), secret("biller", "labelled", managed), roleBinding("data", "readers", managed),
 		secret("recreated", "pds.x", managed), secret("leaving-party", "pds.x", managed), roleBinding("leaving-store", "readers", managed),
 	} {
 		Expect(operatorWrites.Create(ctx, object)).To(Succeed())
@@ -89,7 +89,7 @@ func people(ctx context.Context) {
 		policy("data", "foreign", nil), secret("biller", "foreign", nil), roleBinding("data", "foreign", nil),
 		declaring("declaring").Obj(), ordinary("biller", "ordinary"), ordinary("unbound", "ordinary"),
 		service(func(s *corev1.Service) { s.Name = "orders" }), ordinary("own", "ordinary"), ordinary("data", "tool"),
-		storePod("data"), held, storePod("leaving-store"),
+		storePod("data"), builder.Pod("data", "orders-1").Label("app", "orders").Obj(), held, storePod("leaving-store"),
 		builder.Pod("leaving-party", "declaring").Purpose("billing").Obj(), builder.Pod("recreated", "declaring").Purpose("billing").Obj(),
 	} {
 		Eventually(func() error { return admin.Create(ctx, object) }).Should(Succeed(), "once the rules know the grants: %s", object.GetName())

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -114,6 +116,45 @@ func (c *ControlPlane) Stop() error {
 		errs = append(errs, os.RemoveAll(c.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// KillAPIServer ends the API server as a crash does, and returns when it is gone. Storage and controllers go on.
+func (c *ControlPlane) KillAPIServer() error {
+	text, err := os.ReadFile(c.pidFile(apiServer))
+	if err != nil {
+		return fmt.Errorf("find %s: %w", apiServer, err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("find %s: %w", apiServer, err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill %s: %w", apiServer, err)
+	}
+	for deadline := time.Now().Add(stopTimeout); ; time.Sleep(10 * time.Millisecond) {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) { // envtest reaps it
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s was killed and did not end within %s", apiServer, stopTimeout)
+		}
+	}
+}
+
+// RestartAPIServer starts the API server that was killed at the same address, with the same storage, certificates and
+// flags, and returns when it answers.
+func (c *ControlPlane) RestartAPIServer() error {
+	log, err := os.OpenFile(c.Log(apiServer), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("open the log of %s: %w", apiServer, err)
+	}
+	defer log.Close() // once started, the program has its own descriptor
+	server := c.env.ControlPlane.GetAPIServer()
+	server.Out, server.Err = log, log
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("restart %s: %w%s", apiServer, err, quote(c.Log(apiServer)))
+	}
+	return nil
 }
 
 // Dir is the directory of the control plane. Those who use it may keep files beside its own.

@@ -116,6 +116,31 @@ func TestControlPlane(t *testing.T) {
 		}
 	})
 
+	t.Run("an API server that was killed goes on where it was", func(t *testing.T) {
+		config := plane.Config()
+		client := kubernetes.NewForConfigOrDie(config)
+		if err := plane.KillAPIServer(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); err == nil {
+			t.Error("it still answers")
+		}
+		if err := plane.RestartAPIServer(); err != nil {
+			t.Fatal(err)
+		}
+		if name := whoAmI(t, config); name != "admin" {
+			t.Errorf("the administrator is %q", name)
+		}
+		if _, err := client.AppsV1().Deployments("default").Get(t.Context(), "example", metav1.GetOptions{}); err != nil {
+			t.Error(err)
+		}
+		again := recorded(t, plane.dir, apiServer)
+		if again[apiServer] == pids[apiServer] {
+			t.Error("it was not killed")
+		}
+		pids[apiServer] = again[apiServer]
+	})
+
 	if err := plane.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -1,0 +1,97 @@
+package bypass
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/test/builder"
+)
+
+const (
+	kills     = 3
+	underLoad = 20 // requests of each kind that are answered before each kill, and after the last
+	loadLabel = "load"
+)
+
+// stream creates pods of one kind, as fast as its client is let, and counts what became of them.
+type stream struct {
+	pod                        func(name string) *corev1.Pod
+	admitted, refused, without atomic.Int64 // without an answer
+}
+
+func (s *stream) flow(ctx context.Context, c client.Client, name string) {
+	for i := 0; ctx.Err() == nil; i++ {
+		pod := s.pod(fmt.Sprintf("%s-%d", name, i))
+		pod.Labels[loadLabel] = name
+		switch err := c.Create(ctx, pod); {
+		case err == nil:
+			s.admitted.Add(1)
+		case apierrors.IsForbidden(err):
+			s.refused.Add(1)
+		default:
+			s.without.Add(1)
+		}
+	}
+}
+
+// restarts kills the API server while pods are made, those that may be and those that may not.
+func restarts(ctx context.Context) {
+	GinkgoHelper()
+	streams := map[string]*stream{
+		"forbidden": {pod: func(name string) *corev1.Pod { return declaring(name).Purpose("marketing").Obj() }},
+		"unbound":   {pod: func(name string) *corev1.Pod { return builder.Pod("unbound", name).Purpose("billing").Obj() }},
+		"granted":   {pod: func(name string) *corev1.Pod { return declaring(name).Obj() }},
+		"ordinary":  {pod: func(name string) *corev1.Pod { return ordinary("own", name) }},
+	}
+	ctx, stop := context.WithTimeout(ctx, 40*time.Second)
+	defer stop()
+	var flowing sync.WaitGroup
+	for name, s := range streams {
+		config := cluster.Config()
+		config.QPS, config.Burst = 50, 5
+		config.Timeout = 5 * time.Second
+		c, err := client.New(config, client.Options{Scheme: scheme})
+		Expect(err).NotTo(HaveOccurred())
+		flowing.Go(func() { s.flow(ctx, c, name) })
+	}
+	answered := func() {
+		GinkgoHelper()
+		forbidden, unbound, granted, ordinary := streams["forbidden"].refused.Load(), streams["unbound"].refused.Load(), streams["granted"].admitted.Load(), streams["ordinary"].admitted.Load()
+		Eventually(func(g Gomega) {
+			g.Expect(streams["forbidden"].refused.Load()).To(BeNumerically(">=", forbidden+underLoad))
+			g.Expect(streams["unbound"].refused.Load()).To(BeNumerically(">=", unbound+underLoad))
+			g.Expect(streams["granted"].admitted.Load()).To(BeNumerically(">=", granted+underLoad))
+			g.Expect(streams["ordinary"].admitted.Load()).To(BeNumerically(">=", ordinary+underLoad))
+		}).WithContext(ctx).Should(Succeed())
+	}
+	for range kills {
+		answered()
+		Expect(cluster.KillAPIServer()).To(Succeed())
+		Expect(cluster.RestartAPIServer()).To(Succeed())
+	}
+	answered()
+	stop()
+	flowing.Wait()
+
+	for name, s := range streams {
+		AddReportEntry(fmt.Sprintf("%s: %d admitted, %d refused, %d without an answer, over %d kills of the API server",
+			name, s.admitted.Load(), s.refused.Load(), s.without.Load(), kills), ReportEntryVisibilityAlways)
+	}
+	pods := &corev1.PodList{}
+	Expect(admin.List(context.Background(), pods, client.HasLabels{loadLabel, v1alpha1.LabelPurpose})).To(Succeed())
+	Expect(pods.Items).NotTo(BeEmpty())
+	for _, pod := range pods.Items {
+		Expect(pod.Labels).To(SatisfyAll(HaveKeyWithValue(loadLabel, "granted"), HaveKeyWithValue(v1alpha1.LabelPurpose, "billing")))
+	}
+	Expect(streams["forbidden"].admitted.Load() + streams["unbound"].admitted.Load()).To(BeZero())
+}
