@@ -2,6 +2,8 @@ package bypass
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -87,6 +89,16 @@ func (w *warnings) HandleWarningHeader(_ int, _, text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.list = append(w.list, text)
+}
+
+// mention returns those with such words as an error, and forgets all.
+func (w *warnings) mention(words string) error {
+	for _, text := range w.take() {
+		if strings.Contains(text, words) {
+			return errors.New(text)
+		}
+	}
+	return nil
 }
 
 // take returns what there is, and forgets it.

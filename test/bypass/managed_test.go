@@ -21,8 +21,8 @@ const (
 )
 
 var (
-	isolation = policy("data", "pds.orders", nil) // the operator made it
-	leftover  = policy("own", "pds.archive", nil) // of a store that went without its finalizer
+	isolation = policy("data", "pds.orders", nil)    // the operator made it
+	leftover  = policy("former", "pds.archive", nil) // of a store that went without its finalizer
 	access    = builder.Access("biller").Obj()
 	orders    = store("data", "orders").Obj()
 )
@@ -37,6 +37,7 @@ var managedVectors = func() []vector {
 	}
 	policies, secrets, bindings, accesses := alone("networkpolicies"), alone("secrets"), alone("rolebindings"), alone("personaldataaccesses")
 	closed := guard(either(managedRule, storesRule), "")
+	opened := guard(either(managedRule, storePolicies), "")
 	open := func(p *networkingv1.NetworkPolicy) {
 		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
 	}
@@ -45,10 +46,10 @@ var managedVectors = func() []vector {
 	const found = "status is written by entrustment-operator alone"
 	return []vector{
 		{"N3.01 delete a policy that was left of a store", editor, deletes(leftover), unseen, policies},
-		{"N3.02 delete the policies of a namespace", editor, sweeps(&networkingv1.NetworkPolicy{}, "own", nil), unseen, policies},
+		{"N3.02 delete the policies of a namespace", editor, sweeps(&networkingv1.NetworkPolicy{}, "former", nil), unseen, policies},
 		{"N3.03 delete the managed policies as the cluster's administrator", root, sweeps(&networkingv1.NetworkPolicy{}, "data", managed), unseen, closed},
-		{"N3.04 open the store's policy", editor, changes(isolation, open), unseen, policies},
-		{"N3.05 likewise as the network's administrator", network, changes(isolation, open), unseen, policies},
+		{"N3.04 open the store's policy", editor, changes(isolation, open), unseen, opened},
+		{"N3.05 likewise as the network's administrator", network, changes(isolation, open), unseen, opened},
 		{"N3.06 take its label away", editor, changes(isolation, func(p *networkingv1.NetworkPolicy) { delete(p.Labels, v1alpha1.LabelManagedBy) }, byApply), unseen, policies},
 		{"N3.07 hang it on a dead owner", editor, changes(isolation, adopt), unseen, policies},
 		{"N3.08 likewise as the garbage collector", collector, changes(isolation, adopt, byPut), unseen, policies},
@@ -57,7 +58,7 @@ var managedVectors = func() []vector {
 		{"N3.17 delete the policies of the store's namespace", editor, sweeps(&networkingv1.NetworkPolicy{}, "data", nil), unseen, closed},
 		{"N3.18 delete what was left as the garbage collector", collector, deletes(leftover), unseen, policies},
 		{"N3.10 delete it as the namespace controller, while the namespace stays", namespacer, deletes(isolation), unseen, closed},
-		{"N3.11 delete all as the namespace controller, while the namespace stays", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "own", nil), unseen, policies},
+		{"N3.11 delete all as the namespace controller, while the namespace stays", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "former", nil), unseen, policies},
 		{"N3.12 annotate it", boss, changes(isolation, func(p *networkingv1.NetworkPolicy) { metav1.SetMetaDataAnnotation(&p.ObjectMeta, "note", "x") }), unseen, policies},
 		{"N3.13 make a policy in the operator's name", editor, creates(policy("data", "x", managed)), unseen, policies},
 		{"N3.14 give a policy to the operator", editor, changes(policy("data", "foreign", nil), func(p *networkingv1.NetworkPolicy) { p.Labels = managed }), unseen, policies},
@@ -96,7 +97,7 @@ var managedVectors = func() []vector {
 		{"N3.50 let the policy of a store go with its namespace before its last pod", namespacer, deletes(policy("closing", "pds.orders", nil)), unseen, guard(storesRule, "the policy of PersonalDataStore orders goes after the last pod of the store")},
 		{"N3.51 delete it as a developer, while the namespace goes", editor, deletes(policy("closing", "pds.orders", nil)), unseen, closed},
 		{"N3.52 likewise all of them, as the namespace controller", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "closing", nil), unseen, guard(storesRule, "goes after the last pod of the store")},
-		{"N3.53 open it, while the namespace goes", root, changes(policy("closing", "pds.orders", nil), open), unseen, policies},
+		{"N3.53 open it, while the namespace goes", root, changes(policy("closing", "pds.orders", nil), open), unseen, opened},
 
 		{"A9.01 strip the finalizer of a store", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Finalizers = nil }, byApply, byStrategic), unseen, guard(finalizers, byOperator)},
 		{"A9.02 likewise as the namespace controller", namespacer, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Finalizers = nil }, byApply, byStrategic), unseen, forbidden},

@@ -18,11 +18,14 @@ import (
 
 // The rules on what pods declare, and on the pods that do.
 const (
-	grants      = "grants.entrustment.dev"
-	purposeless = "purposeless.entrustment.dev"
-	labels      = "labels.entrustment.dev"
-	labelsBound = "labels-bindings.entrustment.dev"
-	confinement = "confinement.entrustment.dev"
+	grants            = "grants.entrustment.dev"
+	purposeless       = "purposeless.entrustment.dev"
+	labels            = "labels.entrustment.dev"
+	labelsAlone       = "labels-entrustment.entrustment.dev" // of pods that name a contract and no purpose
+	labelsBound       = "labels-bindings.entrustment.dev"
+	confinement       = "confinement.entrustment.dev"
+	confinedAlone     = "confinement-entrustment.entrustment.dev"
+	confinedTemplates = "confinement-templates.entrustment.dev"
 )
 
 // multus is the annotation by which most clusters add a network.
@@ -32,6 +35,7 @@ var (
 	undeclared = builder.Pod("unbound", "x").Purpose("billing").Obj()
 	acting     = declaring("declaring").Obj() // is there
 	plain      = ordinary("biller", "ordinary")
+	contracted = builder.Pod("reporting", "purposeless").Entrustment("fees").Obj() // is there, and may be: its namespace reports
 )
 
 // podVectors are N4, N5, N7, N10, N13, A3 and what of N6 the rules refuse; facts 1, 8 and 15.
@@ -129,22 +133,28 @@ const immutable = "labels entrustment.dev/purpose and entrustment.dev/entrustmen
 // relabellings are every way by which labels of a pod that exists change.
 var relabellings = func() []vector {
 	var all []vector
+	rule := labels
 	add := func(what string, pod *corev1.Pod, edit func(*corev1.Pod), without ...string) {
 		id := fmt.Sprintf("N4.%d", 30+len(all)/3*3)
 		all = append(all,
-			vector{id + " " + what, editor, changes(pod, edit, without...), pods("are immutable"), guard(labels, immutable)},
-			vector{id + "s " + what + " by status", node, changesAt("status", pod, edit, without...), unseen, guard(labels, immutable)},
-			vector{id + "p " + what + " by status as the platform", platform, changesAt("status", pod, edit, without...), unseen, guard(labels, immutable)})
+			vector{id + " " + what, editor, changes(pod, edit, without...), pods("are immutable"), guard(rule, immutable)},
+			vector{id + "s " + what + " by status", node, changesAt("status", pod, edit, without...), unseen, guard(rule, immutable)},
+			vector{id + "p " + what + " by status as the platform", platform, changesAt("status", pod, edit, without...), unseen, guard(rule, immutable)})
 	}
 	add("declare another purpose", acting, label(v1alpha1.LabelPurpose, "marketing"))
 	add("declare another contract", acting, label(v1alpha1.LabelEntrustment, "credit"))
 	add("empty the contract", acting, label(v1alpha1.LabelEntrustment, ""))
 	add("declare a purpose afterwards", plain, label(v1alpha1.LabelPurpose, "billing"))
-	add("declare a contract afterwards", plain, label(v1alpha1.LabelEntrustment, "fees"))
 	add("declare an empty purpose afterwards", plain, label(v1alpha1.LabelPurpose, ""))
 	add("take the purpose away", acting, unlabel(v1alpha1.LabelPurpose), byApply)
 	add("take the contract away", acting, unlabel(v1alpha1.LabelEntrustment), byApply)
 	add("take both away", acting, unlabel(v1alpha1.LabelPurpose, v1alpha1.LabelEntrustment), byApply)
+
+	add("declare a purpose where one was missing", contracted, label(v1alpha1.LabelPurpose, "billing"))
+	rule = labelsAlone
+	add("declare a contract afterwards", plain, label(v1alpha1.LabelEntrustment, "fees"))
+	add("declare another contract without a purpose", contracted, label(v1alpha1.LabelEntrustment, "credit"))
+	add("take a lone contract away", contracted, unlabel(v1alpha1.LabelEntrustment), byApply)
 
 	with := func(labels, annotations map[string]string) corev1.Binding {
 		return corev1.Binding{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations}}
@@ -229,9 +239,18 @@ var confinements = func() []vector {
 		p.Status.PodIP, p.Status.PodIPs = "192.0.2.1", []corev1.PodIP{{IP: "192.0.2.1"}}
 		label(v1alpha1.LabelPurpose, "billing")(p)
 	}
+	for i, workload := range workloads("biller", declaring("").Label("app", "x").With(func(p *corev1.Pod) { p.Spec.HostNetwork = true }).Template()) {
+		if i < 7 {
+			all = append(all, vector{fmt.Sprintf("A3.%02d template a declaring pod on the host in a %T", i+21, workload), editor,
+				creates(workload), unseen, verdict{warns, confinedTemplates, "must not use hostNetwork"}})
+		}
+	}
 	return append(all,
-		vector{"N5.20 declare by a mirror pod with a node's credential", node, posts(mirror), pods(""), guard(confinement, "a mirror pod must not declare a purpose")},
-		vector{"N5.21 declare by a mirror pod as the cluster's administrator", root, creates(mirror), pods(""), guard(confinement, "a mirror pod must not declare a purpose")},
+		vector{"N5.23 name a contract alone, with the host's network", editor, creates(edited(builder.Pod("reporting", "x").Entrustment("fees").Obj(), func(p *corev1.Pod) { p.Spec.HostNetwork = true })),
+			pods(""), guard(confinedAlone, "must not use hostNetwork")},
+		vector{"N7.04 swap the image of a pod that names a contract alone", editor, changes(contracted, first(func(c *corev1.Container) { c.Image = "other" })), pods(""), guard(confinedAlone, "the images of a pod")},
+		vector{"N5.20 declare by a mirror pod with a node's credential", node, posts(mirror), pods(""), guard(confinement, "must not be a mirror pod")},
+		vector{"N5.21 declare by a mirror pod as the cluster's administrator", root, creates(mirror), pods(""), guard(confinement, "must not be a mirror pod")},
 		vector{"N5.22 give a mirror pod labels and an address by status", node, changesAt("status", plain, ipOf), unseen, guard(labels, immutable)},
 		vector{"N7.01 swap the image of a declaring pod", editor, changes(acting, first(func(c *corev1.Container) { c.Image = "other" })), pods(""), guard(confinement, "the images of a pod that declares a purpose are immutable")},
 		vector{"N7.02 likewise as the cluster's administrator", root, changes(acting, first(func(c *corev1.Container) { c.Image = "other" })), pods(""), guard(confinement, "the images of a pod")},

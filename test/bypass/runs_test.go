@@ -2,8 +2,10 @@ package bypass
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -11,9 +13,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"entrustment.dev/operator/config/admission"
+	"entrustment.dev/operator/test/builder"
 )
 
 // vectors are all there are.
@@ -55,10 +62,20 @@ var _ = Describe("With", Ordered, ContinueOnFailure, func() {
 
 		byRule := map[string][]vector{}
 		for _, v := range vectors {
-			if v.alone.layer == rule && v.pendingOn() == "" && runs[3].configured(v) && !strings.Contains(v.alone.name, "|") {
+			if v.pendingOn() == "" && runs[3].configured(v) && (v.alone.layer == rule || v.alone.layer == warns) && !strings.Contains(v.alone.name, "|") {
 				byRule[v.alone.name] = append(byRule[v.alone.name], v)
 			}
 		}
+		It("all have vectors of their own", func() {
+			rules, err := admission.All()
+			Expect(err).NotTo(HaveOccurred())
+			for _, rule := range rules {
+				if rule.GetKind() == "ValidatingAdmissionPolicyBinding" {
+					Expect(byRule).To(HaveKey(rule.GetName()))
+				}
+			}
+		})
+
 		for _, name := range slices.Sorted(maps.Keys(byRule)) {
 			It("what only "+name+" refuses goes through without it", func(ctx context.Context) { missed(ctx, name, byRule[name]) })
 		}
@@ -147,7 +164,13 @@ func missed(ctx context.Context, name string, vectors []vector) {
 		var err error
 		for _, v := range vectors {
 			for _, t := range v.tries {
-				if err = t.do(ctx, as(v.actor)); err == nil {
+				s := as(v.actor)
+				s.warnings.take()
+				err = t.do(ctx, s)
+				if v.alone.layer == warns {
+					err = errors.Join(err, s.warnings.mention(v.alone.says))
+				}
+				if err == nil {
 					return nil
 				}
 			}
@@ -165,6 +188,55 @@ func whileUp() {
 		for _, name := range []string{"leaving-store", "leaving-party"} {
 			Eventually(gone).WithArguments(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}).WithTimeout(time.Minute).Should(BeTrue(), name)
 		}
+	})
+
+	It("the pods of a workload are judged, whoever makes them, and their refusal shows in its status", func(ctx context.Context) {
+		deploy := func(name string, pod *builder.PodBuilder) {
+			deployment := workloads("biller", pod.Label("app", name).Template())[0].(*appsv1.Deployment)
+			deployment.Name, deployment.Spec.Replicas = name, ptr.To[int32](2)
+			Expect(admin.Create(ctx, deployment)).To(Succeed())
+		}
+		made := func(g Gomega, name string) int {
+			pods := &corev1.PodList{}
+			g.Expect(admin.List(ctx, pods, client.InNamespace("biller"), client.MatchingLabels{"app": name})).To(Succeed())
+			return len(pods.Items)
+		}
+		deploy("granted", declaring(""))
+		deploy("ungranted", declaring("").Purpose("marketing"))
+		deploy("undeclared", builder.Pod("biller", ""))
+		Eventually(made).WithArguments("granted").Should(Equal(2))
+		Eventually(made).WithArguments("undeclared").Should(Equal(2))
+		Eventually(func(g Gomega) {
+			deployment := &appsv1.Deployment{}
+			g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: "biller", Name: "ungranted"}, deployment)).To(Succeed())
+			g.Expect(deployment.Status.Conditions).To(ContainElement(SatisfyAll(
+				HaveField("Type", appsv1.DeploymentReplicaFailure), HaveField("Message", ContainSubstring("PurposeNotIntended")))))
+			g.Expect(made(g, "ungranted")).To(BeZero())
+		}).Should(Succeed())
+	})
+
+	It("the rules are understood by the API server as they are meant", func(ctx context.Context) {
+		policies := &admissionregistrationv1.ValidatingAdmissionPolicyList{}
+		Eventually(func(g Gomega) {
+			g.Expect(admin.List(ctx, policies)).To(Succeed())
+			for _, p := range policies.Items {
+				g.Expect(p.Status.TypeChecking).NotTo(BeNil(), p.Name)
+				g.Expect(p.Status.TypeChecking.ExpressionWarnings).To(BeEmpty(), p.Name)
+			}
+		}).Should(Succeed())
+	})
+
+	It("a webhook that hangs refuses too, and soon", func(ctx context.Context) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(listener.Close)
+		answeredAt(ctx, listener.Addr().(*net.TCPAddr).Port)
+		DeferCleanup(answeredAt, operator.port)
+		Eventually(func() error { return admin.Create(ctx, declaring("x").Obj(), client.DryRunAll) }).Should(
+			MatchError(SatisfyAll(ContainSubstring("failed calling webhook %q", podHook), ContainSubstring("deadline exceeded"))))
+		begun := time.Now()
+		Expect(admin.Create(ctx, ordinary("biller", "x"), client.DryRunAll)).To(Succeed())
+		Expect(time.Since(begun)).To(BeNumerically("<", time.Second), "an ordinary pod does not wait for it")
 	})
 
 	for _, v := range vectors {

@@ -8,11 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/test/builder"
 )
 
 // The rules on delivered Secrets, and on those that are to be delivered.
 const (
 	secretsRule     = "secrets.entrustment.dev"
+	secretTemplates = "secrets-templates.entrustment.dev"
 	credentialsRule = "credentials.entrustment.dev"
 )
 
@@ -35,6 +37,10 @@ var secretVectors = func() []vector {
 			debug(p)
 			p.Spec.EphemeralContainers[0].Env = []corev1.EnvVar{{Name: "password", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: secretKey(name)}}}
 		}
+	}
+	for i, workload := range workloads("biller", builder.Pod("biller", "").Label("app", "x").EnvFromSecret(delivered).Template())[:7] {
+		all = append(all, vector{fmt.Sprintf("A3.%02d template a pod that takes a delivered Secret and declares nothing in a %T", i+41, workload), editor,
+			creates(workload), unseen, verdict{warns, secretTemplates, reserved}})
 	}
 	mustRead := guard(credentialsRule, "treasure")
 	deliver := func(s *v1alpha1.PersonalDataStore) {

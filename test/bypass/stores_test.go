@@ -20,6 +20,7 @@ import (
 
 // The rules on the namespace of a store, and the webhook that knows the addresses of its pods.
 const (
+	storeTemplates   = "store-confinement-templates.entrustment.dev" // a binding of its own
 	storePods        = "store-pods.entrustment.dev"
 	storeVolumes     = "store-volumes.entrustment.dev"
 	storeConfinement = "store-confinement.entrustment.dev"
@@ -72,7 +73,7 @@ var becoming = func() []vector {
 		{"N8.02 make one under a generated name", editor, posts(edited(builder.Pod("data", "").Label("app", "orders").Obj(), func(p *corev1.Pod) { p.GenerateName = "x-" })), unseen, becomes},
 		{"N8.03 turn a pod into one of the store", editor, changes(tool, label("app", "orders")), unseen, becomes},
 		{"N8.04 turn a pod into one of the store by status", node, changesAt("status", tool, label("app", "orders")), unseen, becomes},
-		{"N8.05 turn a pod into one of the store by a binding", scheduler, binds("data", "tool", corev1.Binding{ObjectMeta: metav1.ObjectMeta{Labels: selected}}), unseen, becomes},
+		{"N8.05 turn a pod into one of the store by a binding", scheduler, binds("data", "tool", corev1.Binding{ObjectMeta: metav1.ObjectMeta{Labels: selected}}), unseen, guard(storePods, "a binding must not carry labels of PersonalDataStore")},
 		{"N8.06 swap the image of a pod of the store", editor, changes(storePod("data"), first(func(c *corev1.Container) { c.Image = "other" })), unseen, becomes},
 		{"N8.07 make a pod of the store as the platform", platform, creates(builder.Pod("data", "x").Label("app", "orders").Obj()), unseen, becomes},
 		{"N8.08 claim to be made by a workload", editor, posts(edited(builder.Pod("data", "x").Label("app", "orders").Obj(), func(p *corev1.Pod) {
@@ -144,6 +145,10 @@ var unconfined = func() []vector {
 	for i, key := range networks {
 		all = append(all, vector{fmt.Sprintf("N10.%02d stand in the store's namespace, with a second network by %s", i+40, key), editor,
 			creates(edited(ordinary("data", "x"), annotate(key, "lan"))), unseen, guard(storeConfinement, "")})
+	}
+	for i, workload := range workloads("data", builder.Pod("data", "").Label("tier", "web").With(func(p *corev1.Pod) { p.Spec.HostNetwork = true }).Template())[:7] {
+		all = append(all, vector{fmt.Sprintf("A3.%02d template a pod on the host in the store's namespace in a %T", i+31, workload), editor,
+			creates(workload), unseen, verdict{warns, storeTemplates, "must not use hostNetwork"}})
 	}
 	return append(all,
 		vector{"N5.60 stand in the store's namespace by a mirror pod", node, posts(edited(ordinary("data", "x"), func(p *corev1.Pod) {
@@ -224,7 +229,7 @@ var opening = func() []vector {
 	}
 	pods, everything := metav1.LabelSelector{MatchLabels: selected}, metav1.LabelSelector{}
 	anyone := networkingv1.NetworkPolicyPeer{NamespaceSelector: &everything}
-	opens := guard(storePolicies, "orders")
+	opens := guard(storePolicies, "would open PersonalDataStore")
 	return []vector{
 		{"N1.01 open the store to all", editor, creates(from(pods, 0)), unseen, opens},
 		{"N1.02 open the store's port to every namespace", editor, creates(from(pods, 5432, anyone)), unseen, opens},

@@ -21,9 +21,9 @@ import (
 )
 
 // The world has one store, data/orders, which its controller acme uses in namespace own, and biller in namespace biller
-// under the contract fees. Namespace reporting only reports; unbound is nobody's; recreated was somebody else's once;
+// under the contract fees. Namespace reporting only reports; unbound is nobody's; former had a store; recreated was somebody else's once;
 // closing is a store's that goes while a pod of the store stays.
-var namespaces = []string{"data", "own", "biller", "reporting", "unbound", "recreated", "closing", "leaving-store", "leaving-party"}
+var namespaces = []string{"data", "own", "biller", "reporting", "unbound", "former", "recreated", "closing", "leaving-store", "leaving-party"}
 
 // managed labels an object as the operator's.
 var managed = map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
@@ -78,7 +78,7 @@ func people(ctx context.Context) {
 	GinkgoHelper()
 	for _, object := range []client.Object{
 		// What the operator makes only when there are credentials to deliver; whatever else it makes, it has made.
-		policy("own", "pds.archive", managed), secret("biller", delivered, managed), secret("biller", "labelled", managed), roleBinding("data", "readers", managed),
+		policy("former", "pds.archive", managed), secret("biller", delivered, managed), secret("biller", "labelled", managed), roleBinding("data", "readers", managed),
 		secret("recreated", "pds.x", managed), secret("leaving-party", "pds.x", managed), roleBinding("leaving-store", "readers", managed),
 	} {
 		Expect(operatorWrites.Create(ctx, object)).To(Succeed())
@@ -87,7 +87,7 @@ func people(ctx context.Context) {
 	held.Finalizers = []string{"example.com/held"}
 	for _, object := range []client.Object{
 		policy("data", "foreign", nil), secret("biller", "foreign", nil), roleBinding("data", "foreign", nil),
-		declaring("declaring").Obj(), ordinary("biller", "ordinary"), ordinary("unbound", "ordinary"),
+		declaring("declaring").Obj(), ordinary("biller", "ordinary"), ordinary("unbound", "ordinary"), contracted.DeepCopy(),
 		service(func(s *corev1.Service) { s.Name = "orders" }), ordinary("own", "ordinary"), ordinary("data", "tool"),
 		storePod("data"), builder.Pod("data", "orders-1").Label("app", "orders").Obj(), held, storePod("leaving-store"),
 		builder.Pod("leaving-party", "declaring").Purpose("billing").Obj(), builder.Pod("recreated", "declaring").Purpose("billing").Obj(),
