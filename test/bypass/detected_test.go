@@ -16,8 +16,11 @@ import (
 	"entrustment.dev/operator/test/builder"
 )
 
-// webhookMissing is the reason that stores give while the operator's webhook configuration is missing or not as it ships.
-const webhookMissing = "WebhookMissing"
+// webhookMissing and webhookAltered are what stores say of the operator's webhook configuration.
+const (
+	webhookMissing = string(v1alpha1.ReasonWebhookMissing)
+	webhookAltered = string(v1alpha1.ReasonWebhookAltered)
+)
 
 // ruleRepaired is the event that tells of a rule that somebody deleted or weakened.
 const ruleRepaired = "RuleRepaired"
@@ -28,9 +31,10 @@ var detections = map[string]func(context.Context) error{
 		return said(ctx, builder.Processor("acme").Obj(), v1alpha1.ReasonNamespaceRecreated)
 	},
 	string(v1alpha1.ReasonForeignNetworkPolicy): func(ctx context.Context) error {
-		return said(ctx, store("data", "orders").Obj(), v1alpha1.ReasonForeignNetworkPolicy)
+		return said(ctx, idle.DeepCopy(), v1alpha1.ReasonForeignNetworkPolicy)
 	},
-	webhookMissing: func(ctx context.Context) error { return said(ctx, store("data", "orders").Obj(), webhookMissing) },
+	webhookMissing: func(ctx context.Context) error { return said(ctx, orders.DeepCopy(), v1alpha1.ReasonWebhookMissing) },
+	webhookAltered: func(ctx context.Context) error { return said(ctx, orders.DeepCopy(), v1alpha1.ReasonWebhookAltered) },
 	ruleRepaired:   func(ctx context.Context) error { return errors.Join(told(ctx, ruleRepaired), asShipped(ctx)) },
 }
 

@@ -13,10 +13,13 @@ const (
 	inUsePurposes     = "in-use-purposes.entrustment.dev"
 	inUseProhibitions = "in-use-prohibitions.entrustment.dev"
 	entrustmentHook   = "entrustment.admission.entrustment.dev"
+	purposeHook       = "purpose.admission.entrustment.dev"
+	deleteHook        = "delete.admission.entrustment.dev"
 )
 
 // handshakeVectors are the rest of A9.
 var handshakeVectors = func() []vector {
+	used := hook(deleteHook, "InUse")
 	entrust := guard(entrustRule, "entrust")
 	fees := builder.Entrustment("fees").Obj()
 	contract := builder.Entrustment("x").To("biller").Purposes("billing").Stores("data/orders")
@@ -28,7 +31,7 @@ var handshakeVectors = func() []vector {
 		{"A9.44 suspend a contract of others", officer, changes(fees, func(e *v1alpha1.Entrustment) { e.Spec.Suspended, e.Spec.SuspendedReason = true, "x" }, byStrategic), unseen, entrust},
 		{"A9.45 publish a purpose in the controller's name", officer, creates(builder.Purpose("x").Obj()), unseen, entrust},
 		{"A9.46 change a purpose of the controller's", officer, changes(builder.Purpose("billing").Obj(), func(p *v1alpha1.Purpose) { p.Spec.Title = "Anything" }, byStrategic), unseen, entrust},
-		{"A9.47 delete a purpose of the controller's", officer, deletes(builder.Purpose("unused").Obj()), unseen, entrust},
+		{"A9.47 delete a purpose of the controller's", officer, deletes(builder.Purpose("unused").Obj()), hook(deleteHook, ""), entrust},
 		{"A9.48 make a store that only reports", owner, creates(store("data", "x").Report().Obj()), unseen, entrust},
 		{"A9.49 let a store only report", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Spec.Enforcement = v1alpha1.EnforcementReport }, byStrategic), unseen, entrust},
 		{"A9.50 claim an address outside", owner, creates(store("data", "x").External("203.0.113.0/24").Obj()), unseen, entrust},
@@ -42,15 +45,17 @@ var handshakeVectors = func() []vector {
 			p.Spec.Namespaces = []v1alpha1.NamespaceBinding{{Name: "biller"}}
 		}, byStrategic), unseen, guard(namespacesRule, "biller")},
 
-		{"A9.70 delete a purpose that a store allows", privacy, deletes(builder.Purpose("lasting").Obj()), unseen, guard(inUse, "")},
-		{"A9.71 delete a party that has contracts", privacy, deletes(builder.Processor("biller").Obj()), unseen, guard(inUse, "")},
-		{"A9.72 delete a store that has grants", owner, deletes(orders), unseen, guard(inUse, "")},
-		{"A9.73 delete all stores", owner, sweeps(&v1alpha1.PersonalDataStore{}, "data", nil), unseen, guard(inUse, "")},
-		{"A9.74 delete a purpose of which another is a part", privacy, deletes(builder.Purpose("whole").Obj()), unseen, guard(inUsePurposes, "part")},
-		{"A9.75 delete a prohibition", privacy, deletes(builder.Purpose("profiling").Obj()), unseen, guard(inUseProhibitions, "")},
-		{"A9.76 delete what asks for consent", privacy, deletes(builder.Purpose("consented").Obj()), unseen, guard(inUseProhibitions, "")},
+		{"A9.70 delete a purpose that a store allows", privacy, deletes(builder.Purpose("lasting").Obj()), used, guard(inUse, "")},
+		{"A9.71 delete a party that has contracts", privacy, deletes(builder.Processor("biller").Obj()), used, guard(inUse, "")},
+		{"A9.72 delete a store that has grants", owner, deletes(orders), used, guard(inUse, "")},
+		{"A9.73 delete all stores", owner, sweeps(&v1alpha1.PersonalDataStore{}, "data", nil), used, guard(inUse, "")},
+		{"A9.74 delete a purpose of which another is a part", privacy, deletes(builder.Purpose("whole").Obj()), used, guard(inUsePurposes, "part")},
+		{"A9.75 delete a prohibition", privacy, deletes(builder.Purpose("profiling").Obj()), used, guard(inUseProhibitions, "")},
+		{"A9.76 delete what asks for consent", privacy, deletes(builder.Purpose("consented").Obj()), used, guard(inUseProhibitions, "")},
 
 		{"A9.80 entrust more than one was entrusted", officer, creates(contract.From("biller").To("rival").Parent("fees").Purposes("billing", "marketing").Obj()),
-			hook(entrustmentHook, ""), shown(webhookMissing)},
+			hook(entrustmentHook, "ExceedsParentScope"), shown(webhookMissing)},
+		{"A9.81 publish a purpose as a part of another controller's", privacy, creates(builder.Purpose("x").Parent("rivalry").Obj()),
+			hook(purposeHook, "rivalry"), shown(webhookMissing)},
 	}
 }()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,7 +82,36 @@ var inEarnest = func() []vector {
 	}
 }()
 
+// weakenings are of A2 what those may do to the webhook's configuration who may switch the rules off.
+var weakenings = func() []vector {
+	weaken := func(edit func(*admissionregistrationv1.MutatingWebhookConfiguration)) []try {
+		return []try{{byPut, func(ctx context.Context, _ session) error {
+			live := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
+			if err := admin.Get(ctx, client.ObjectKeyFromObject(live), live); err != nil {
+				return err
+			}
+			before := live.DeepCopy()
+			DeferCleanup(func(ctx context.Context) {
+				Expect(admin.Get(ctx, client.ObjectKeyFromObject(live), live)).To(Succeed())
+				live.Webhooks = before.Webhooks
+				Expect(admin.Update(ctx, live)).To(Succeed())
+			})
+			edit(live)
+			return admin.Update(ctx, live)
+		}}}
+	}
+	return []vector{
+		{"A2.30 let the webhook fail open", root, weaken(func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
+			c.Webhooks[0].FailurePolicy = ptr.To(admissionregistrationv1.Ignore)
+		}), unseen, shown(webhookAltered)},
+		{"A2.31 keep some namespaces from the webhook", root, weaken(func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
+			c.Webhooks[0].NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+		}), unseen, shown(webhookAltered)},
+		{"A2.32 take a webhook out", root, weaken(func(c *admissionregistrationv1.MutatingWebhookConfiguration) { c.Webhooks = c.Webhooks[1:] }), unseen, shown(webhookMissing)},
+	}
+}()
+
 // configured says whether there is what the vector is tried on.
 func (r run) configured(v vector) bool {
-	return r.webhook != removed || !slices.ContainsFunc(onConfiguration, func(c vector) bool { return c.id == v.id })
+	return r.webhook != removed || !slices.ContainsFunc(slices.Concat(onConfiguration, weakenings), func(c vector) bool { return c.id == v.id })
 }

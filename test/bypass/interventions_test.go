@@ -7,7 +7,11 @@ import (
 	"strings"
 )
 
-const interveneHook = "intervene.admission.entrustment.dev"
+// The webhooks that judge who reaches into a pod.
+const (
+	interveneHook = "intervene.admission.entrustment.dev"
+	ephemeralHook = "ephemeralcontainers.admission.entrustment.dev"
+)
 
 // interventionVectors are N6 and fact 13: what goes through the kubelet or the API server into a pod.
 var interventionVectors = func() []vector {

@@ -25,6 +25,7 @@ var (
 	leftover  = policy("former", "pds.archive", nil) // of a store that went without its finalizer
 	access    = builder.Access("biller").Obj()
 	orders    = store("data", "orders").Obj()
+	idle      = store("data", "idle").Controller("rival").AllowedPurposes("rivalry").Obj() // has no grant
 )
 
 // dead is an owner that does not exist: the garbage collector would delete what hangs on it.
@@ -137,7 +138,7 @@ var ordinaryPods = []vector{
 	})), unseen, admitted},
 	{"P1.07 another image of an ordinary pod", editor, changes(plain, first(func(c *corev1.Container) { c.Image = "other" })), unseen, admitted},
 	{"P1.08 another label of an ordinary pod", editor, changes(plain, label("version", "2")), unseen, admitted},
-	{"P1.09 an ephemeral container of an ordinary pod", platform, changesAt("ephemeralcontainers", plain, debug, byApply, byJSON), unseen, admitted},
+	{"P1.09 an ephemeral container of an ordinary pod", platform, changesAt("ephemeralcontainers", plain, debug, byApply, byJSON), hook(ephemeralHook, ""), admitted},
 	{"P1.10 the kubelet's status of an ordinary pod", node, changesAt("status", plain, func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), unseen, admitted},
 	{"P1.11 a node for an ordinary pod", scheduler, binds("biller", "ordinary", corev1.Binding{}), unseen, admitted},
 	{"P1.12 delete an ordinary pod", editor, deletes(plain), unseen, admitted},
@@ -174,7 +175,7 @@ var maintenance = []vector{
 	{"P3.02 a policy of one's own", editor, creates(policy("biller", "x", nil)), unseen, admitted},
 	{"P3.03 delete what is one's own", editor, deletes(secret("biller", "foreign", nil)), unseen, admitted},
 	{"P3.04 a role binding of one's own", boss, changes(roleBinding("data", "foreign", nil), func(b *rbacv1.RoleBinding) { metav1.SetMetaDataLabel(&b.ObjectMeta, "a", "b") }), unseen, admitted},
-	{"P3.05 delete a store", owner, deletes(store("data", "idle").Obj()), unseen, admitted},
+	{"P3.05 delete a store", owner, deletes(idle), hook(deleteHook, ""), admitted},
 	{"P3.06 annotate a store", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { metav1.SetMetaDataAnnotation(&s.ObjectMeta, "note", "x") }, byStrategic), unseen, admitted},
 	{"P3.07 allow another purpose", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Spec.AllowedPurposes = []string{"billing", "marketing"} }, byStrategic), unseen, admitted},
 	{"P3.08 finalizers of others", privacy, creates(edited(builder.Purpose("x").Obj(), func(p *v1alpha1.Purpose) { p.Finalizers = []string{"example.com/x"} })), unseen, admitted},
@@ -192,7 +193,7 @@ var maintenance = []vector{
 		e.Spec.Supervision.Reviews = append(e.Spec.Supervision.Reviews, v1alpha1.Review{Date: "2026-11-01", Method: "Report", Result: "Satisfactory"})
 	}, byStrategic), unseen, admitted},
 	{"P3.18 register a party", privacy, creates(builder.Processor("x").Namespace("unheard-of").Obj()), unseen, admitted},
-	{"P3.19 delete a purpose that nobody uses", privacy, deletes(builder.Purpose("unused").Obj()), unseen, admitted},
+	{"P3.19 delete a purpose that nobody uses", privacy, deletes(builder.Purpose("unused").Obj()), hook(deleteHook, ""), admitted},
 	{"P3.20 label a namespace", platform, changes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "biller"}}, func(n *corev1.Namespace) { n.Labels["team"] = "x" }), unseen, admitted},
 	{"P3.21 write an event", editor, posts(&corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "biller", Name: "x"}, InvolvedObject: corev1.ObjectReference{Namespace: "biller"}}), unseen, admitted},
 }

@@ -170,7 +170,7 @@ var relabellings = func() []vector {
 		vector{"N4.75 relabel with an ephemeral container", platform, changesAt("ephemeralcontainers", acting, func(p *corev1.Pod) {
 			debug(p)
 			label(v1alpha1.LabelPurpose, "marketing")(p)
-		}, byApply, byJSON), unseen, guard(confinement, "must not be given ephemeral containers")},
+		}, byApply, byJSON), hook(ephemeralHook, "intervene"), guard(confinement, "must not be given ephemeral containers")},
 		vector{"N4.76 relabel by resizing", platform, changesAt("resize", acting, label(v1alpha1.LabelPurpose, "marketing"), byApply, byJSON), unseen, invalid("put back")},
 	)
 }()
@@ -257,7 +257,7 @@ var confinements = func() []vector {
 		vector{"N7.03 swap the command of a declaring pod", editor, changes(acting, first(func(c *corev1.Container) { c.Command = []string{"sh"} }), byApply), pods(""), invalid("pod updates may not change fields other than")},
 		vector{"N10.21 add a network later", editor, changes(acting, annotate(multus, "lan")), pods(""), guard(confinement, "a second network")},
 		vector{"N10.22 add a network later by status", node, changesAt("status", acting, annotate(multus, "lan")), unseen, guard(confinement, "a second network")},
-		vector{"N6.60 add an ephemeral container to a declaring pod", platform, changesAt("ephemeralcontainers", acting, debug, byApply, byJSON), unseen, guard(confinement, "ephemeral containers")},
+		vector{"N6.60 add an ephemeral container to a declaring pod", platform, changesAt("ephemeralcontainers", acting, debug, byApply, byJSON), hook(ephemeralHook, "intervene"), guard(confinement, "ephemeral containers")},
 		vector{"N6.62 likewise as a developer", editor, changesAt("ephemeralcontainers", acting, debug, byApply, byJSON), unseen, forbidden},
 		vector{"N6.63 be born with an ephemeral container", editor, posts(edited(declaring("x").Obj(), debug)), pods(""), invalid("ephemeralContainers")},
 	)

@@ -25,7 +25,7 @@ import (
 
 // vectors are all there are.
 var vectors = slices.Concat(podVectors, managedVectors, secretVectors, schemaVectors, installationVectors,
-	storeVectors, interventionVectors, handshakeVectors, onConfiguration, permissions, inEarnest)
+	storeVectors, interventionVectors, handshakeVectors, onConfiguration, permissions, inEarnest, weakenings)
 
 var _ = Describe("With", Ordered, ContinueOnFailure, func() {
 	for _, r := range runs {

@@ -46,7 +46,7 @@ var malformed = []vector{
 	{"A7.10 bytes that are no UTF-8 in a label", editor, sends(http.MethodPost, podsPath, asJSON, podText("{\"entrustment.dev/purpose\":\"billing\xff\",\"entrustment.dev/entrustment\":\"fees\"}")),
 		pods("billing"), invalid("")},
 	{"A7.11 another type than it says", editor, sends(http.MethodPost, podsPath, "application/vnd.kubernetes.protobuf", podText(`{"entrustment.dev/purpose":"marketing"}`)), unseen, invalid("")},
-	{"A7.12 a purpose that is a list", privacy, sends(http.MethodPost, purposeAPI, asJSON, []byte(`{"apiVersion":"entrustment.dev/v1alpha1","kind":"Purpose","metadata":{"name":"x"},"spec":[]}`)), unseen, invalid("must be of type object")},
+	{"A7.12 a party that is a list", privacy, sends(http.MethodPost, "/apis/entrustment.dev/v1alpha1/dataprocessors", asJSON, []byte(`{"apiVersion":"entrustment.dev/v1alpha1","kind":"DataProcessor","metadata":{"name":"x"},"spec":[]}`)), unseen, invalid("must be of type object")},
 	{"A7.13 a date that no client reads", privacy, sends(http.MethodPost, purposeAPI, asJSON,
 		[]byte(`{"apiVersion":"entrustment.dev/v1alpha1","kind":"Purpose","metadata":{"name":"x"},"spec":{"controllerName":"acme","title":"x","notAfter":"2026-11-24t12:00:00+99:99"}}`)), unseen, invalid("notAfter")},
 }

@@ -48,7 +48,7 @@ var secretVectors = func() []vector {
 	}
 	swap := func(s *v1alpha1.PersonalDataStore) { s.Spec.Credentials[0].SecretName = "treasure" }
 	return append(all,
-		vector{"S1.30 take it by an ephemeral container", platform, changesAt("ephemeralcontainers", plain, debugging(delivered), byApply, byJSON), unseen, guard(secretsRule, reserved)},
+		vector{"S1.30 take it by an ephemeral container", platform, changesAt("ephemeralcontainers", plain, debugging(delivered), byApply, byJSON), hook(ephemeralHook, ""), guard(secretsRule, reserved)},
 		vector{"S1.31 take it as a workload controller", replicator, posts(edited(ordinary("biller", "x"), paths["env"](delivered))), unseen, guard(secretsRule, reserved)},
 		vector{"S1.32 take it as the cluster's administrator", root, creates(edited(ordinary("biller", "x"), paths["secret"](delivered))), unseen, guard(secretsRule, reserved)},
 		vector{"S1.33 ask for it by a name yet to come, in a namespace of nobody", editor, creates(edited(ordinary("unbound", "x"), paths["secret"]("pds.x"))), unseen, guard(secretsRule, reserved)},

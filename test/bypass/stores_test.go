@@ -1,6 +1,7 @@
 package bypass
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/test/builder"
 )
 
@@ -157,8 +159,8 @@ var unconfined = func() []vector {
 		})), unseen, guard(storeConfinement, "")},
 		vector{"N10.60 add a network to a pod of the store", editor, changes(storePod("data"), annotate(multus, "lan")), unseen, guard(storeConfinement, "")},
 		vector{"N10.61 add a network to a pod of the store by status", node, changesAt("status", storePod("data"), annotate(multus, "lan")), unseen, guard(storeConfinement, "")},
-		vector{"N6.50 add an ephemeral container to a pod of the store", platform, changesAt("ephemeralcontainers", storePod("data"), debug, byApply, byJSON), unseen, guard(storeConfinement, "")},
-		vector{"P9.01 intervene by an ephemeral container", rescuer, changesAt("ephemeralcontainers", storePod("data"), debug, byApply, byJSON), unseen, admitted},
+		vector{"N6.50 add an ephemeral container to a pod of the store", platform, changesAt("ephemeralcontainers", storePod("data"), debug, byApply, byJSON), hook(ephemeralHook, "intervene"), guard(storeConfinement, "")},
+		vector{"P9.01 intervene by an ephemeral container", rescuer, changesAt("ephemeralcontainers", storePod("data"), debug, byApply, byJSON), hook(ephemeralHook, ""), admitted},
 	)
 }()
 
@@ -240,6 +242,9 @@ var opening = func() []vector {
 			p.Spec = from(pods, 5432, anyone).Spec
 		}, byApply, byStrategic), unseen, opens},
 		{"N1.07 likewise as the cluster's administrator", root, creates(from(pods, 0)), unseen, opens},
+		{"N1.20 have opened a store before there were rules", editor, []try{{byPost, func(ctx context.Context, _ session) error {
+			return admin.Get(ctx, client.ObjectKeyFromObject(opener), opener.DeepCopy())
+		}}}, unseen, shown(string(v1alpha1.ReasonForeignNetworkPolicy))},
 		{"P9.20 close all pods", editor, creates(edited(policy("data", "x", nil), func(p *networkingv1.NetworkPolicy) { p.Spec.PodSelector = everything })), unseen, admitted},
 		{"P9.21 open another port", editor, creates(from(pods, 9187, anyone)), unseen, admitted},
 		{"P9.22 open what is no pod of the store", editor, creates(from(metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, 5432, anyone)), unseen, admitted},

@@ -74,12 +74,12 @@ var _ = BeforeSuite(func(ctx context.Context) {
 
 	operator = &process{port: freePort(), probes: freePort()}
 	install(ctx, "../../config/rbac")
-	install(ctx, "../../config/webhook")
-	answeredAt(ctx, operator.port)
 	operator.config, err = cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
 	Expect(err).NotTo(HaveOccurred())
 	populate(ctx)
 	hire(ctx)
+	install(ctx, "../../config/webhook") // only now: while nobody answers, it fails closed
+	answeredAt(ctx, operator.port)
 	operator.start()
 	DeferCleanup(func() { operator.stop() })
 	Eventually(operator.ready).Should(Succeed())

@@ -122,16 +122,18 @@ func (v vector) expect(r run) verdict {
 
 // applies says whether a vector can be tried in a run: nobody detects anything while the operator is down.
 func (v vector) applies(r run) bool {
-	return r.operator || v.expect(r).layer != detected
+	want := v.expect(r)
+	return want.layer != detected || r.operator && !slices.Contains(pending, want.name)
 }
 
 // pendingOn names what has to refuse the vector and is not there yet.
 func (v vector) pendingOn() string {
-	switch {
-	case slices.Contains(pending, v.alone.name) && v.alone.layer == detected && slices.Contains(pending, v.sees.name):
-		return v.sees.name
-	case slices.Contains(pending, v.alone.name):
-		return v.alone.name
+	by := v.alone
+	if v.alone.layer == detected && v.sees != unseen {
+		by = v.sees // where there is a webhook
+	}
+	if slices.Contains(pending, by.name) {
+		return by.name
 	}
 	return ""
 }

@@ -63,7 +63,7 @@ func populate(ctx context.Context) {
 		builder.Processor("rival").Obj(),
 		secret("data", "orders-reader", nil), secret("data", "treasure", nil),
 		store("data", "orders").Credential("reader", "orders-reader").Obj(),
-		store("data", "idle").Controller("rival").AllowedPurposes("rivalry").Obj(),
+		idle.DeepCopy(), opener.DeepCopy(),
 		store("closing", "orders").Obj(), store("leaving-store", "orders").Obj(),
 		builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/orders").PriorApproval("rival").With(reviewed).Obj(),
 		builder.Entrustment("fees-print").From("biller").To("rival").Parent("fees").Purposes("billing").Stores("data/orders").Obj(),
@@ -72,6 +72,12 @@ func populate(ctx context.Context) {
 		setUp(ctx, object)
 	}
 }
+
+// opener is a policy from before the rules, which opens the store idle.
+var opener = edited(policy("data", "opener", nil), func(p *networkingv1.NetworkPolicy) {
+	p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": "idle"}}
+	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
+})
 
 // people give the namespaces their pods and what else is there before anybody tries anything.
 func people(ctx context.Context) {
