@@ -181,11 +181,15 @@ func missed(ctx context.Context, name string, vectors []vector) {
 
 // whileUp is what can be seen only while the webhook answers.
 func whileUp() {
-	It("a store's namespace and a bound one are deleted, and go with all that is in them", func(ctx context.Context) {
-		for _, name := range []string{"leaving-store", "leaving-party"} {
+	leaving := []string{"leaving-store", "leaving-party"}
+	BeforeAll(func(ctx context.Context) { // while the vectors are tried
+		for _, name := range leaving {
 			Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
 		}
-		for _, name := range []string{"leaving-store", "leaving-party"} {
+	})
+
+	It("a store's namespace and a bound one are deleted, and go with all that is in them", func(ctx context.Context) {
+		for _, name := range leaving {
 			Eventually(gone).WithArguments(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}).WithTimeout(time.Minute).Should(BeTrue(), name)
 		}
 	})
