@@ -78,6 +78,23 @@ func as(a actor) session {
 	return s
 }
 
+// impersonates tries something as a user who claims to be another. The other actors are made up by an administrator, which
+// admission cannot tell from who they are; this one has a certificate of its own.
+func impersonates(user, whom string, attempt try) []try {
+	return []try{{attempt.way, func(ctx context.Context, _ session) error {
+		config, err := cluster.User(user)
+		if err != nil {
+			return err
+		}
+		config.Impersonate = rest.ImpersonationConfig{UserName: whom}
+		live, err := client.New(config, client.Options{Scheme: scheme, Mapper: admin.RESTMapper()}) // who may not be, may not discover
+		if err != nil {
+			return err
+		}
+		return attempt.do(ctx, session{Client: client.NewDryRunClient(live)})
+	}}}
+}
+
 // warnings are what kubectl would print.
 type warnings struct {
 	mu   sync.Mutex

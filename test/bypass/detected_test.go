@@ -33,6 +33,9 @@ var detections = map[string]func(context.Context) error{
 	string(v1alpha1.ReasonForeignNetworkPolicy): func(ctx context.Context) error {
 		return said(ctx, idle.DeepCopy(), v1alpha1.ReasonForeignNetworkPolicy)
 	},
+	string(v1alpha1.ReasonHostNetworkPods): func(ctx context.Context) error {
+		return said(ctx, exposed.DeepCopy(), v1alpha1.ReasonHostNetworkPods)
+	},
 	webhookMissing: func(ctx context.Context) error { return said(ctx, orders.DeepCopy(), v1alpha1.ReasonWebhookMissing) },
 	webhookAltered: func(ctx context.Context) error { return said(ctx, orders.DeepCopy(), v1alpha1.ReasonWebhookAltered) },
 	ruleRepaired:   func(ctx context.Context) error { return errors.Join(told(ctx, ruleRepaired), asShipped(ctx)) },
@@ -72,7 +75,7 @@ func told(ctx context.Context, reason string) error {
 	return fmt.Errorf("nobody was told of %s", reason)
 }
 
-// asShipped compares the rule that was tampered with with what it was.
+// asShipped says whether the rule that was tampered with is what it was.
 func asShipped(ctx context.Context) error {
 	policy, binding := &admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
 	if err := errors.Join(admin.Get(ctx, client.ObjectKey{Name: finalizers}, policy), admin.Get(ctx, client.ObjectKey{Name: finalizers}, binding)); err != nil {

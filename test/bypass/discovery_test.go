@@ -75,7 +75,7 @@ var classified = map[string]string{
 	"rbac.authorization.k8s.io/clusterroles":                  "posture: who can read a credential is listed in the store's status",
 	"rbac.authorization.k8s.io/clusterrolebindings":           "posture: who can read a credential is listed in the store's status",
 	"serviceaccounts":                                         "harmless: an identity has the rights that RBAC gives it; imagePullSecrets of it are put into the pod before the rules see it",
-	"serviceaccounts/token":                                   "posture: who can mint a token of a reader is listed in the store's status",
+	"serviceaccounts/token":                                   "posture: who can mint a token of a reader is listed in the store's status; who can mint the operator's is the operator",
 	"configmaps":                                              "harmless: no credential is delivered by it",
 	"certificates.k8s.io/certificatesigningrequests":          "posture: who approves them makes identities",
 	"certificates.k8s.io/certificatesigningrequests/approval": "posture: who approves them makes identities",

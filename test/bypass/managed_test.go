@@ -1,8 +1,10 @@
 package bypass
 
 import (
+	"context"
 	"slices"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -26,6 +28,7 @@ var (
 	access    = builder.Access("biller").Obj()
 	orders    = store("data", "orders").Obj()
 	idle      = store("data", "idle").Controller("rival").AllowedPurposes("rivalry").Obj() // has no grant
+	exposed   = store("data", "exposed").Controller("rival").AllowedPurposes("rivalry").Obj()
 )
 
 // dead is an owner that does not exist: the garbage collector would delete what hangs on it.
@@ -99,6 +102,13 @@ var managedVectors = func() []vector {
 		{"N3.51 delete it as a developer, while the namespace goes", editor, deletes(policy("closing", "pds.orders", nil)), unseen, closed},
 		{"N3.52 likewise all of them, as the namespace controller", namespacer, sweeps(&networkingv1.NetworkPolicy{}, "closing", nil), unseen, guard(storesRule, "goes after the last pod of the store")},
 		{"N3.53 open it, while the namespace goes", root, changes(policy("closing", "pds.orders", nil), open), unseen, opened},
+
+		{"N3.60 act as the operator's account", editor, impersonates("erin", itself.name, deletes(leftover)[0]), unseen, verdict{authz, "", "cannot impersonate"}},
+		{"N3.61 act as an account of the namespace, as one may", editor, impersonates("erin", "system:serviceaccount:former:default", deletes(leftover)[0]), unseen, forbidden},
+		{"N3.62 mint a token of the operator's account", editor, []try{{byPost, func(ctx context.Context, s session) error {
+			account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "entrustment-system", Name: "entrustment-operator"}}
+			return s.SubResource("token").Create(ctx, account, &authenticationv1.TokenRequest{})
+		}}}, unseen, forbidden},
 
 		{"A9.01 strip the finalizer of a store", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Finalizers = nil }, byApply, byStrategic), unseen, guard(finalizers, byOperator)},
 		{"A9.02 likewise as the namespace controller", namespacer, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Finalizers = nil }, byApply, byStrategic), unseen, forbidden},

@@ -138,6 +138,13 @@ var mounting = func() []vector {
 	return all
 }()
 
+// there is what was made before the rules.
+func there(object client.Object) []try {
+	return []try{{byPost, func(ctx context.Context, _ session) error {
+		return admin.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopyObject().(client.Object))
+	}}}
+}
+
 var unconfined = func() []vector {
 	var all []vector
 	for i, way := range onHost {
@@ -153,6 +160,7 @@ var unconfined = func() []vector {
 			creates(workload), unseen, verdict{warns, storeTemplates, "must not use hostNetwork"}})
 	}
 	return append(all,
+		vector{"N5.70 have run a store on the host before there were rules", editor, there(hosted), unseen, shown(string(v1alpha1.ReasonHostNetworkPods))},
 		vector{"N5.60 stand in the store's namespace by a mirror pod", node, posts(edited(ordinary("data", "x"), func(p *corev1.Pod) {
 			annotate(corev1.MirrorPodAnnotationKey, "x")(p)
 			p.Spec.NodeName = "node"
@@ -191,15 +199,15 @@ var routing = func() []vector {
 		s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.com"}
 	}
 	nobody := func(s *corev1.Service) { s.Spec.Selector = nil }
-	there := service(func(s *corev1.Service) { s.Name = "orders" })
+	made := service(func(s *corev1.Service) { s.Name = "orders" })
 	mine := hook(endpointsHook, "")
 	past := hook(endpointsHook, "orders")
 	return []vector{
 		{"N9.01 open the store at every node's port", editor, creates(service(kind(corev1.ServiceTypeNodePort))), unseen, routes},
 		{"N9.02 open the store by a load balancer", editor, creates(service(kind(corev1.ServiceTypeLoadBalancer))), unseen, routes},
 		{"N9.03 open the store at an address outside", editor, creates(service(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} })), unseen, routes},
-		{"N9.04 open the store's own Service", editor, changes(there, kind(corev1.ServiceTypeNodePort)), unseen, routes},
-		{"N9.05 likewise as the store's owner", owner, changes(there, kind(corev1.ServiceTypeNodePort)), unseen, routes},
+		{"N9.04 open the store's own Service", editor, changes(made, kind(corev1.ServiceTypeNodePort)), unseen, routes},
+		{"N9.05 likewise as the store's owner", owner, changes(made, kind(corev1.ServiceTypeNodePort)), unseen, routes},
 		{"N9.06 open pods that may be the store's by another label", editor, creates(service(func(s *corev1.Service) {
 			s.Spec.Type, s.Spec.Selector = corev1.ServiceTypeNodePort, map[string]string{"tier": "db"}
 		})), unseen, routes},
@@ -242,9 +250,7 @@ var opening = func() []vector {
 			p.Spec = from(pods, 5432, anyone).Spec
 		}, byApply, byStrategic), unseen, opens},
 		{"N1.07 likewise as the cluster's administrator", root, creates(from(pods, 0)), unseen, opens},
-		{"N1.20 have opened a store before there were rules", editor, []try{{byPost, func(ctx context.Context, _ session) error {
-			return admin.Get(ctx, client.ObjectKeyFromObject(opener), opener.DeepCopy())
-		}}}, unseen, shown(string(v1alpha1.ReasonForeignNetworkPolicy))},
+		{"N1.20 have opened a store before there were rules", editor, there(opener), unseen, shown(string(v1alpha1.ReasonForeignNetworkPolicy))},
 		{"P9.20 close all pods", editor, creates(edited(policy("data", "x", nil), func(p *networkingv1.NetworkPolicy) { p.Spec.PodSelector = everything })), unseen, admitted},
 		{"P9.21 open another port", editor, creates(from(pods, 9187, anyone)), unseen, admitted},
 		{"P9.22 open what is no pod of the store", editor, creates(from(metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, 5432, anyone)), unseen, admitted},

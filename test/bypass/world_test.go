@@ -63,7 +63,7 @@ func populate(ctx context.Context) {
 		builder.Processor("rival").Obj(),
 		secret("data", "orders-reader", nil), secret("data", "treasure", nil),
 		store("data", "orders").Credential("reader", "orders-reader").Obj(),
-		idle.DeepCopy(), opener.DeepCopy(),
+		idle.DeepCopy(), opener.DeepCopy(), exposed.DeepCopy(), hosted.DeepCopy(),
 		store("closing", "orders").Obj(), store("leaving-store", "orders").Obj(),
 		builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/orders").PriorApproval("rival").With(reviewed).Obj(),
 		builder.Entrustment("fees-print").From("biller").To("rival").Parent("fees").Purposes("billing").Stores("data/orders").Obj(),
@@ -78,6 +78,9 @@ var opener = edited(policy("data", "opener", nil), func(p *networkingv1.NetworkP
 	p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": "idle"}}
 	p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
 })
+
+// hosted is a pod of the store exposed from before the rules, which no network policy sees.
+var hosted = builder.Pod("data", "exposed-0").Label("app", "exposed").With(func(p *corev1.Pod) { p.Spec.HostNetwork = true }).Obj()
 
 // people give the namespaces their pods and what else is there before anybody tries anything.
 func people(ctx context.Context) {
