@@ -15,7 +15,7 @@ import (
 // API server has to be looked at before it is added.
 var classified = map[string]string{
 	// Pods, and what makes or moves them.
-	"pods":                     "guarded by grants, purposeless, labels, confinement, secrets, store-pods, store-volumes, store-confinement; shown to the webhook",
+	"pods":                     "guarded by grants, purposeless, labels, confinement, secrets, granted-secrets, store-pods, store-volumes, store-confinement; shown to the webhook",
 	"pods/attach":              "shown to the webhook, intervene",
 	"pods/binding":             "guarded by labels-bindings and store-pods",
 	"pods/ephemeralcontainers": "guarded by labels, confinement, secrets and store-confinement",
@@ -55,7 +55,7 @@ var classified = map[string]string{
 	"entrustment.dev/personaldataaccesses":      "guarded by managed and finalizers",
 
 	// Networks.
-	"networking.k8s.io/networkpolicies":     "guarded by managed, stores and store-policies",
+	"networking.k8s.io/networkpolicies":     "guarded by managed, stores, store-policies and egress-policies",
 	"networking.k8s.io/ingresses":           "guarded by store-routes",
 	"networking.k8s.io/ingresses/status":    counted,
 	"networking.k8s.io/ingressclasses":      "harmless: who serves an Ingress; none leads to a store",
@@ -69,11 +69,11 @@ var classified = map[string]string{
 	"discovery.k8s.io/endpointslices":       "guarded by store-routes; shown to the webhook",
 
 	// Secrets, and who reads them.
-	"secrets":                                                 "guarded by managed; references are guarded by secrets",
-	"rbac.authorization.k8s.io/rolebindings":                  "guarded by managed; who can read a credential is listed in the store's status",
+	"secrets":                                                 "guarded by managed; references are guarded by secrets and granted-secrets",
+	"rbac.authorization.k8s.io/rolebindings":                  "guarded by managed and secret-access; who can read a credential is listed in the store's status",
 	"rbac.authorization.k8s.io/roles":                         "posture: who can read a credential is listed in the store's status",
 	"rbac.authorization.k8s.io/clusterroles":                  "posture: who can read a credential is listed in the store's status",
-	"rbac.authorization.k8s.io/clusterrolebindings":           "posture: who can read a credential is listed in the store's status",
+	"rbac.authorization.k8s.io/clusterrolebindings":           "guarded by secret-access; who can read a credential is listed in the store's status",
 	"serviceaccounts":                                         "harmless: an identity has the rights that RBAC gives it; imagePullSecrets of it are put into the pod before the rules see it",
 	"serviceaccounts/token":                                   "posture: who can mint a token of a reader is listed in the store's status; who can mint the operator's is the operator",
 	"configmaps":                                              "harmless: no credential is delivered by it",

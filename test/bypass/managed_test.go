@@ -74,17 +74,17 @@ var managedVectors = func() []vector {
 		{"N3.21 make one under a generated name", editor, posts(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "biller", GenerateName: "pds.x"}}), unseen, secrets},
 		{"N3.22 make a Secret in the operator's name", editor, creates(secret("biller", "x", managed)), unseen, secrets},
 		{"N3.23 change a delivered Secret", editor, changes(secret("biller", delivered, nil), func(s *corev1.Secret) { s.Data["password"] = []byte("y") }), unseen, secrets},
-		{"N3.24 take the label of a Secret away", editor, changes(secret("biller", "labelled", nil), func(s *corev1.Secret) { s.Labels = nil }, byApply), unseen, secrets},
+		{"N3.24 take the label of a Secret away", editor, changes(secret("biller", delivered, nil), func(s *corev1.Secret) { s.Labels = nil }, byApply), unseen, secrets},
 		{"N3.25 delete a delivered Secret", editor, deletes(secret("biller", delivered, nil)), unseen, secrets},
 		{"N3.26 delete the Secrets of the namespace", boss, sweeps(&corev1.Secret{}, "biller", nil), unseen, secrets},
 		{"N3.27 hang a delivered Secret on a dead owner", editor, changes(secret("biller", delivered, nil), func(s *corev1.Secret) { s.OwnerReferences = dead }), unseen, secrets},
 		{"N3.28 make a delivered Secret in a namespace of nobody", root, creates(secret("unbound", delivered, nil)), unseen, secrets},
 
 		{"N3.30 make a role binding in the operator's name", boss, creates(roleBinding("data", "x", managed)), unseen, bindings},
-		{"N3.31 add a reader to one", boss, changes(roleBinding("data", "readers", nil), func(b *rbacv1.RoleBinding) {
+		{"N3.31 add a reader to one", boss, changes(roleBinding("data", v1alpha1.SecretAccessName, nil), func(b *rbacv1.RoleBinding) {
 			b.Subjects = append(b.Subjects, rbacv1.Subject{Kind: "User", APIGroup: rbacv1.GroupName, Name: "mallory"})
-		}), unseen, bindings},
-		{"N3.32 delete one", boss, deletes(roleBinding("data", "readers", nil)), unseen, bindings},
+		}), unseen, guard(either(managedRule, secretAccess), "by")},
+		{"N3.32 delete one", boss, deletes(roleBinding("data", v1alpha1.SecretAccessName, nil)), unseen, bindings},
 		{"N3.33 make one as a developer", editor, creates(roleBinding("data", "x", managed)), unseen, forbidden},
 
 		{"N3.40 grant more", root, changes(access, func(a *v1alpha1.PersonalDataAccess) {
@@ -195,7 +195,7 @@ var maintenance = []vector{
 	{"P3.10 migrate policies", root, changes(isolation, func(*networkingv1.NetworkPolicy) {}), unseen, admitted},
 	{"P3.11 migrate Secrets", root, changes(secret("biller", delivered, nil), func(*corev1.Secret) {}), unseen, admitted},
 	{"P3.12 migrate grants", root, changes(access, func(*v1alpha1.PersonalDataAccess) {}, byStrategic), unseen, admitted},
-	{"P3.13 migrate role bindings", root, changes(roleBinding("data", "readers", nil), func(*rbacv1.RoleBinding) {}), unseen, admitted},
+	{"P3.13 migrate role bindings", root, changes(roleBinding("data", v1alpha1.SecretAccessName, nil), func(*rbacv1.RoleBinding) {}), unseen, admitted},
 	{"P3.14 write a status as it is", root, changesAt("status", builder.Purpose("billing").Obj(), func(*v1alpha1.Purpose) {}, byStrategic), unseen, admitted},
 	{"P3.15 publish a purpose", privacy, creates(builder.Purpose("x").Obj()), unseen, admitted},
 	{"P3.16 entrust in one's own name", officer, creates(builder.Entrustment("x").From("biller").To("rival").Parent("fees").Purposes("billing").Stores("data/orders").Obj()), hook(entrustmentHook, ""), admitted},

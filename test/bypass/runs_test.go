@@ -118,7 +118,7 @@ func attempt(ctx context.Context, r run, v vector, t try) {
 // begin brings a run about, and returns when it is in effect.
 func begin(ctx context.Context, r run) {
 	GinkgoHelper()
-	canary := vector{sees: pods("NamespaceNotBound"), alone: guard("grants.entrustment.dev", "no params found")}
+	canary := vector{sees: pods("NamespaceNotBound"), alone: guard(either(grants, grantedSecrets), "no params found")}
 	switch {
 	case r.webhook == removed:
 		answeredAt(ctx, operator.port)

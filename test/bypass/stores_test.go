@@ -28,13 +28,14 @@ const (
 	storeConfinement = "store-confinement.entrustment.dev"
 	storeRoutes      = "store-routes.entrustment.dev"
 	storePolicies    = "store-policies.entrustment.dev"
+	egressPolicies   = "egress-policies.entrustment.dev" // in a bound namespace
 	endpointsHook    = "endpoints.admission.entrustment.dev"
 )
 
 // storeAddress is that of the store's pod.
 const storeAddress = "10.99.0.7"
 
-// storeVectors are N1, N5, N8, N9 and N10 in the namespace of a store.
+// storeVectors are N1, N5, N8, N9 and N10 in the namespace of a store, and N16 in a bound one.
 var storeVectors = slices.Concat(becoming, mounting, unconfined, routing, opening)
 
 // selected has the labels of the store's pods.
@@ -239,6 +240,11 @@ var opening = func() []vector {
 	}
 	pods, everything := metav1.LabelSelector{MatchLabels: selected}, metav1.LabelSelector{}
 	anyone := networkingv1.NetworkPolicyPeer{NamespaceSelector: &everything}
+	out := func(namespace string, selector metav1.LabelSelector) *networkingv1.NetworkPolicy {
+		return edited(policy(namespace, "x", nil), func(p *networkingv1.NetworkPolicy) {
+			p.Spec = networkingv1.NetworkPolicySpec{PodSelector: selector, PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}, Egress: []networkingv1.NetworkPolicyEgressRule{{}}}
+		})
+	}
 	opens := guard(storePolicies, "would open PersonalDataStore")
 	return []vector{
 		{"N1.01 open the store to all", editor, creates(from(pods, 0)), unseen, opens},
@@ -250,6 +256,12 @@ var opening = func() []vector {
 			p.Spec = from(pods, 5432, anyone).Spec
 		}, byApply, byStrategic), unseen, opens},
 		{"N1.07 likewise as the cluster's administrator", root, creates(from(pods, 0)), unseen, opens},
+		{"N16.01 open ways out to entrustees", editor, creates(out("biller", everything)), unseen, guard(egressPolicies, "would open ways out")},
+		{"N16.02 open ways out to pods that may be entrustees'", network, creates(out("biller", metav1.LabelSelector{MatchLabels: map[string]string{"tier": "web"}})), unseen, guard(egressPolicies, "would open ways out")},
+		{"N16.03 likewise as the cluster's administrator", root, creates(out("own", everything)), unseen, guard(egressPolicies, "would open ways out")},
+		{"P9.24 open ways out to pods that act under no contract", editor, creates(out("biller", metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: v1alpha1.LabelEntrustment, Operator: metav1.LabelSelectorOpDoesNotExist}}})), unseen, admitted},
+		{"P9.25 open ways out elsewhere", editor, creates(out("unbound", everything)), unseen, admitted},
 		{"N1.20 have opened a store before there were rules", editor, there(opener), unseen, shown(string(v1alpha1.ReasonForeignNetworkPolicy))},
 		{"P9.20 close all pods", editor, creates(edited(policy("data", "x", nil), func(p *networkingv1.NetworkPolicy) { p.Spec.PodSelector = everything })), unseen, admitted},
 		{"P9.21 open another port", editor, creates(from(pods, 9187, anyone)), unseen, admitted},
