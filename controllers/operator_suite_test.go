@@ -3,13 +3,10 @@ package controllers_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -39,6 +35,7 @@ import (
 	auditledger "entrustment.dev/operator/internal/ledger"
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
+	"entrustment.dev/operator/test/manifests"
 )
 
 func TestOperator(t *testing.T) {
@@ -89,10 +86,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 
 	port := freePort()
 	install(ctx, "../config/rbac", "")
-	install(ctx, "../config/samples/policy", "", "50-workloads.yaml")
+	install(ctx, "../config/samples/policy", "")
 	runStores(ctx)
 	plant(ctx)
-	install(ctx, "../config/webhook", fmt.Sprintf("https://127.0.0.1:%d", port)) // last: nobody answers yet
+	install(ctx, "../config/webhook", fmt.Sprintf("127.0.0.1:%d", port)) // last: nobody answers yet
 
 	// The operator is who it will be in a cluster: its ServiceAccount, with the role that ships.
 	account, err := cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
@@ -156,42 +153,30 @@ func proveLedger(ctx context.Context) {
 	}
 }
 
-// install creates the objects of a directory. Webhooks call a URL if one is given: there is no node to run a Service.
-func install(ctx context.Context, dir, url string, except ...string) {
+// install creates the objects of a directory, but no workloads. Webhooks are called at an address: no node runs a Service.
+func install(ctx context.Context, dir, webhook string) {
 	GinkgoHelper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	objects, err := manifests.Read(dir)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(files).NotTo(BeEmpty())
-	for _, file := range files {
-		if name := filepath.Base(file); name == "kustomization.yaml" || strings.Contains(strings.Join(except, " "), name) {
+	for _, object := range objects {
+		if object.GetKind() == "Deployment" {
 			continue
 		}
-		text, err := os.ReadFile(file)
-		Expect(err).NotTo(HaveOccurred())
-		for _, y := range []int{1, 0} { // the later first, lest it be moved twice
-			text = bytes.ReplaceAll(text, fmt.Appendf(nil, "\"%d-", 2026+y), fmt.Appendf(nil, "\"%d-", year+y))
-		}
-		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			err := documents.Decode(&object.Object)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			Expect(err).NotTo(HaveOccurred(), file)
-			if len(object.Object) == 0 {
-				continue
-			}
-			if hooks, found, _ := unstructured.NestedSlice(object.Object, "webhooks"); found && url != "" {
-				for _, hook := range hooks {
-					path, _, _ := unstructured.NestedString(hook.(map[string]any), "clientConfig", "service", "path")
-					hook.(map[string]any)["clientConfig"] = map[string]any{"url": url + path}
-				}
-				Expect(unstructured.SetNestedSlice(object.Object, hooks, "webhooks")).To(Succeed())
-			}
-			Expect(admin.Create(ctx, object)).To(Succeed(), "%s: %s", file, object.GetName())
-		}
+		Expect(manifests.CallDirectly(object, webhook)).To(Succeed())
+		moveToThisYear(object)
+		Expect(admin.Create(ctx, object)).To(Succeed(), "%s: %s", dir, object.GetName())
 	}
+}
+
+// moveToThisYear moves the dates of the published policy.
+func moveToThisYear(object *unstructured.Unstructured) {
+	GinkgoHelper()
+	text, err := object.MarshalJSON()
+	Expect(err).NotTo(HaveOccurred())
+	for _, y := range []int{1, 0} { // the later first, lest it be moved twice
+		text = bytes.ReplaceAll(text, fmt.Appendf(nil, "\"%d-", 2026+y), fmt.Appendf(nil, "\"%d-", year+y))
+	}
+	Expect(object.UnmarshalJSON(text)).To(Succeed())
 }
 
 // runStores makes a pod of each store: a store is not called isolated before its selector has matched one.

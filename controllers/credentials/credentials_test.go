@@ -3,12 +3,9 @@ package credentials_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,9 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -48,6 +43,7 @@ import (
 	"entrustment.dev/operator/internal/secrets"
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
+	"entrustment.dev/operator/test/manifests"
 )
 
 func TestCredentials(t *testing.T) {
@@ -81,29 +77,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 
 func install(ctx context.Context, dir string) {
 	GinkgoHelper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	objects, err := manifests.Read(dir)
 	Expect(err).NotTo(HaveOccurred())
-	slices.SortFunc(files, func(a, b string) int { // the namespace first
-		return strings.Compare(strings.Replace(a, "/namespace", "/0", 1), strings.Replace(b, "/namespace", "/0", 1))
-	})
-	for _, file := range files {
-		if filepath.Base(file) == "kustomization.yaml" {
-			continue
-		}
-		text, err := os.ReadFile(file)
-		Expect(err).NotTo(HaveOccurred())
-		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			err := documents.Decode(&object.Object)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			Expect(err).NotTo(HaveOccurred(), file)
-			if len(object.Object) > 0 {
-				Expect(admin.Create(ctx, object)).To(Succeed(), file)
-			}
-		}
+	for _, object := range objects {
+		Expect(admin.Create(ctx, object)).To(Succeed(), object.GetName())
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"entrustment.dev/operator/config/admission"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/test/controlplane"
+	"entrustment.dev/operator/test/manifests"
 )
 
 const (
@@ -147,7 +148,7 @@ func (c *cluster) install(ctx context.Context, webhook string) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	objects, err := manifests("config/rbac", "config/webhook")
+	objects, err := manifests.Read("config/rbac", "config/webhook")
 	if err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (c *cluster) install(ctx context.Context, webhook string) error {
 		return err
 	}
 	for _, object := range append(objects, rules...) {
-		if err := callDirectly(object, webhook); err != nil {
+		if err := manifests.CallDirectly(object, webhook); err != nil {
 			return err
 		}
 		if err := admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),

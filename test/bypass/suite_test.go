@@ -1,14 +1,11 @@
 package bypass
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -22,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -34,6 +30,7 @@ import (
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/controllers"
 	"entrustment.dev/operator/test/controlplane"
+	"entrustment.dev/operator/test/manifests"
 )
 
 func TestBypass(t *testing.T) {
@@ -91,26 +88,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 // install creates the objects of a directory.
 func install(ctx context.Context, dir string) {
 	GinkgoHelper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	objects, err := manifests.Read(dir)
 	Expect(err).NotTo(HaveOccurred())
-	for _, file := range files {
-		if filepath.Base(file) == "kustomization.yaml" {
-			continue
-		}
-		text, err := os.ReadFile(file)
-		Expect(err).NotTo(HaveOccurred())
-		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			err := documents.Decode(&object.Object)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			Expect(err).NotTo(HaveOccurred(), file)
-			if len(object.Object) > 0 {
-				setUp(ctx, object)
-			}
-		}
+	for _, object := range objects {
+		setUp(ctx, object)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package manifests
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-func TestManifests(t *testing.T) {
+func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"b.yaml":             "kind: B\n---\n# a comment alone\n---\nkind: C\n",
@@ -21,7 +21,7 @@ func TestManifests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	objects, err := manifests(dir)
+	objects, err := Read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestManifests(t *testing.T) {
 	if diff := cmp.Diff([]string{"A", "B", "C"}, kinds); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := manifests(t.TempDir()); err == nil || !strings.Contains(err.Error(), "holds no manifests") {
+	if _, err := Read(t.TempDir()); err == nil || !strings.Contains(err.Error(), "holds no manifests") {
 		t.Errorf("an empty directory gave %v", err)
 	}
 }
@@ -45,17 +45,17 @@ func TestCallDirectly(t *testing.T) {
 		}}
 	}
 	object := configuration(map[string]any{"service": map[string]any{"name": "operator", "path": "/admit"}})
-	if err := callDirectly(object, "127.0.0.1:1234"); err != nil {
+	if err := CallDirectly(object, "127.0.0.1:1234"); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(configuration(map[string]any{"url": "https://127.0.0.1:1234/admit"}), object); diff != "" {
 		t.Error(diff)
 	}
-	if err := callDirectly(configuration(map[string]any{"url": "https://elsewhere"}), "127.0.0.1:1234"); err == nil {
+	if err := CallDirectly(configuration(map[string]any{"url": "https://elsewhere"}), "127.0.0.1:1234"); err == nil {
 		t.Error("a webhook that calls elsewhere was taken")
 	}
 	other := &unstructured.Unstructured{Object: map[string]any{"kind": "Service"}}
-	if err := callDirectly(other, "127.0.0.1:1234"); err != nil || len(other.Object) != 1 {
+	if err := CallDirectly(other, "127.0.0.1:1234"); err != nil || len(other.Object) != 1 {
 		t.Errorf("a Service became %v, %v", other.Object, err)
 	}
 }

@@ -1,4 +1,6 @@
-package main
+// Package manifests reads the objects that ship, for whoever installs them without kustomize or Helm: tests and the local
+// cluster.
+package manifests
 
 import (
 	"bytes"
@@ -12,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// manifests reads the objects of directories, in the order of the file names. What kustomize needs beside them is
+// Read reads the objects of directories, in the order of the file names. What kustomize needs beside them is
 // left out.
-func manifests(dirs ...string) ([]*unstructured.Unstructured, error) {
+func Read(dirs ...string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	for _, dir := range dirs {
 		files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
@@ -57,9 +59,9 @@ func decode(file string) (objects []*unstructured.Unstructured, err error) {
 	}
 }
 
-// callDirectly makes a webhook configuration call the operator where it runs: without a node there is no Service to
+// CallDirectly makes a webhook configuration call the operator where it runs: without a node there is no Service to
 // go through. Other objects are left as they are.
-func callDirectly(object *unstructured.Unstructured, address string) error {
+func CallDirectly(object *unstructured.Unstructured, address string) error {
 	webhooks, found, err := unstructured.NestedSlice(object.Object, "webhooks")
 	if err != nil || !found {
 		return err
