@@ -201,7 +201,7 @@ func (w *world) judge(namespace string, body []byte) string {
 	if _, copied := secret.Labels[v1alpha1.LabelCredential]; !copied {
 		if store := current.Store(types.NamespacedName{Namespace: namespace, Name: secret.Labels[v1alpha1.LabelStore]}); store == nil ||
 			secret.Name != v1alpha1.RotationRecordName(store.Name) {
-			return "it is neither a copy nor the note of a store"
+			return fmt.Sprintf("Secret %q with labels %v is neither a copy nor the note of a store (store known: %t)", secret.Name, secret.Labels, store != nil)
 		}
 		return ""
 	}

@@ -120,6 +120,29 @@ var _ = Describe("A namespace", func() {
 		Expect(admin.Create(ctx, policy)).To(Succeed())
 	}
 
+	It("opens nothing any more through a policy that somebody's finalizer holds", func(ctx context.Context) {
+		publish()
+		reconciled(ctx)
+		policy := &networkingv1.NetworkPolicy{}
+		key := client.ObjectKey{Namespace: namespace, Name: "pda.entrustment.fees"}
+		Expect(admin.Get(ctx, key, policy)).To(Succeed())
+		policy.Finalizers = []string{"example.com/keep"}
+		Expect(admin.Update(ctx, policy)).To(Succeed())
+		publish(ended)
+		Eventually(func() error { // what is deleted has to be what was read
+			_, err := r.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKey{Name: namespace}})
+			return err
+		}).Should(Succeed())
+		Expect(admin.Get(ctx, key, policy)).To(Succeed())
+		Expect(policy.Spec.Egress).To(BeEmpty())
+		reconciled(ctx)
+		Expect(admin.Get(ctx, key, policy)).To(Succeed())
+		Expect(policy.DeletionTimestamp).NotTo(BeNil())
+		writes := len(wrote)
+		reconciled(ctx)
+		Expect(wrote).To(HaveLen(writes), "nothing is written of one that goes")
+	})
+
 	It("is left alone before there is a snapshot", func(ctx context.Context) {
 		_, err := r.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKey{Name: namespace}})
 		Expect(err).To(MatchError(snapshot.ErrNotReady))

@@ -193,11 +193,24 @@ func (r *Reconciler) converge(ctx context.Context, own []*networkingv1.NetworkPo
 		if keep[policy.Name] || !render.Managed(policy) {
 			continue
 		}
-		if err := r.Writer.Delete(ctx, policy); err != nil {
+		if err := r.remove(ctx, policy); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// remove takes a policy away. One that somebody's finalizer holds would go on opening what it opened, so that is taken first.
+func (r *Reconciler) remove(ctx context.Context, policy *networkingv1.NetworkPolicy) error {
+	if len(policy.Finalizers) > 0 {
+		if _, err := r.Writer.Ensure(ctx, render.WithoutEgress(policy)); err != nil {
+			return err
+		}
+	}
+	if policy.DeletionTimestamp != nil {
+		return nil
+	}
+	return r.Writer.Delete(ctx, policy)
 }
 
 // unended leaves out pods that have ended.

@@ -128,6 +128,11 @@ func (c confinement) policy(name string, pods *metav1ac.LabelSelectorApplyConfig
 			WithEgress(rules...))
 }
 
+// WithoutEgress is a policy for the same pods that opens nothing.
+func WithoutEgress(policy *networkingv1.NetworkPolicy) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	return confinement{namespace: policy.Namespace}.policy(policy.Name, selector(&policy.Spec.PodSelector))
+}
+
 // entrustments are one policy for each contract that is granted something here.
 func (c confinement) entrustments(grants []entrustment.AccessGrant) []*networkingv1ac.NetworkPolicyApplyConfiguration {
 	reached := map[string][]types.NamespacedName{}

@@ -33,6 +33,11 @@ var handshakeVectors = func() []vector {
 		{"A9.46 change a purpose of the controller's", officer, changes(builder.Purpose("billing").Obj(), func(p *v1alpha1.Purpose) { p.Spec.Title = "Anything" }, byStrategic), unseen, entrust},
 		{"A9.47 delete a purpose of the controller's", officer, deletes(builder.Purpose("unused").Obj()), hook(deleteHook, ""), entrust},
 		{"A9.48 make a store that only reports", owner, creates(store("data", "x").Report().Obj()), unseen, entrust},
+		{"A9.85 guard another port than that of the data", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Spec.Endpoint.Ports = []v1alpha1.Port{{Port: 1}} }, byStrategic), unseen, entrust},
+		{"P10.80 guard one more port", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) {
+			s.Spec.Endpoint.Ports = append(s.Spec.Endpoint.Ports, v1alpha1.Port{Port: 6432, Protocol: v1alpha1.ProtocolTCP})
+		}, byStrategic), unseen, admitted},
+		{"A9.86 make a store in a system namespace", root, creates(store("kube-system", "x").Obj()), unseen, guard("store-namespaces.entrustment.dev", "must not be in a system namespace")},
 		{"A9.49 let a store only report", owner, changes(orders, func(s *v1alpha1.PersonalDataStore) { s.Spec.Enforcement = v1alpha1.EnforcementReport }, byStrategic), unseen, entrust},
 		{"A9.50 claim an address outside", owner, creates(store("data", "x").External("203.0.113.0/24").Obj()), unseen, entrust},
 		{"P10.01 annotate a contract of others", officer, changes(fees, func(e *v1alpha1.Entrustment) { e.Annotations = map[string]string{"note": "x"} }, byStrategic), unseen, admitted},

@@ -70,6 +70,9 @@ var managedVectors = func() []vector {
 			p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": "nothing"}}
 		}, byApply, byStrategic), unseen, policies},
 
+		{"N3.19 hold a delivered Secret beyond its end", editor, changes(secret("biller", "pds.data.orders.reader", nil), func(s *corev1.Secret) {
+			s.Finalizers = append(s.Finalizers, "example.com/keep")
+		}), unseen, secrets},
 		{"N3.20 make a delivered Secret", editor, creates(secret("biller", "pds.x", nil)), unseen, secrets},
 		{"N3.21 make one under a generated name", editor, posts(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "biller", GenerateName: "pds.x"}}), unseen, secrets},
 		{"N3.22 make a Secret in the operator's name", editor, creates(secret("biller", "x", managed)), unseen, secrets},

@@ -212,6 +212,12 @@ var onHost = []struct {
 	}), "hostPort"},
 	{"a privileged container", first(func(c *corev1.Container) { c.SecurityContext = privileged() }), "privileged"},
 	{"a privileged init container", initial(func(c *corev1.Container) { c.SecurityContext = privileged() }), "privileged"},
+	{"a directory of the node", func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "host", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
+	}, "hostPath"},
+	{"a capability that reaches the node", first(func(c *corev1.Container) {
+		c.SecurityContext = &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"SYS_ADMIN"}}}
+	}), "capability"},
 	{"a chosen node", func(p *corev1.Pod) { p.Spec.NodeName = "node" }, "nodeName"},
 }
 

@@ -82,6 +82,10 @@ var becoming = func() []vector {
 		{"N8.08 claim to be made by a workload", editor, posts(edited(builder.Pod("data", "x").Label("app", "orders").Obj(), func(p *corev1.Pod) {
 			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "x", UID: "x", Controller: ptr.To(true)}}
 		})), unseen, becomes},
+		{"N8.10 take a pod out of the store, and of its policy", editor, changes(storePod("data"), label("app", "free")), unseen, becomes},
+		{"N8.11 take a pod out of the store by status", node, changesAt("status", storePod("data"), label("app", "free")), unseen, becomes},
+		{"N8.12 let a controller give the last label of the store", editor, creates(workloads("data", builder.Pod("data", "").Label("app", "index").Template())[2]), unseen, guard(storePods, "numbered")},
+		{"P8.09 take a pod out of the store, as its owner", owner, changes(storePod("data"), label("app", "free")), unseen, admitted},
 		{"P8.01 a pod of the store, as its owner", owner, creates(builder.Pod("data", "x").Label("app", "orders").Obj()), unseen, admitted},
 		{"P8.02 a pod of the store, as a workload controller", replicator, posts(builder.Pod("data", "x").Label("app", "orders").Obj()), unseen, admitted},
 		{"P8.03 a pod like the store's in another namespace", editor, creates(builder.Pod("unbound", "x").Label("app", "orders").Obj()), unseen, admitted},
@@ -209,6 +213,8 @@ var routing = func() []vector {
 		{"N9.03 open the store at an address outside", editor, creates(service(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} })), unseen, routes},
 		{"N9.04 open the store's own Service", editor, changes(made, kind(corev1.ServiceTypeNodePort)), unseen, routes},
 		{"N9.05 likewise as the store's owner", owner, changes(made, kind(corev1.ServiceTypeNodePort)), unseen, routes},
+		{"N9.15 lead the store's clients elsewhere", editor, changes(made, func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "evil"} }), unseen, routes},
+		{"P9.14 lead them elsewhere as the store's owner", owner, changes(made, func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "orders", "role": "primary"} }), unseen, admitted},
 		{"N9.06 open pods that may be the store's by another label", editor, creates(service(func(s *corev1.Service) {
 			s.Spec.Type, s.Spec.Selector = corev1.ServiceTypeNodePort, map[string]string{"tier": "db"}
 		})), unseen, routes},
@@ -256,6 +262,14 @@ var opening = func() []vector {
 			p.Spec = from(pods, 5432, anyone).Spec
 		}, byApply, byStrategic), unseen, opens},
 		{"N1.07 likewise as the cluster's administrator", root, creates(from(pods, 0)), unseen, opens},
+		{"N1.08 keep today's peers beyond their grants", editor, []try{{"POST", func(ctx context.Context, s session) error {
+			live := &networkingv1.NetworkPolicy{}
+			if err := admin.Get(ctx, client.ObjectKeyFromObject(isolation), live); err != nil {
+				return err
+			}
+			return s.Create(ctx, edited(policy("data", "copied", nil), func(p *networkingv1.NetworkPolicy) { p.Spec = live.Spec }))
+		}}}, unseen, opens},
+		{"P9.26 let the store's own pods in once more", editor, creates(from(pods, 5432, networkingv1.NetworkPolicyPeer{PodSelector: &pods})), unseen, admitted},
 		{"N16.01 open ways out to entrustees", editor, creates(out("biller", everything)), unseen, guard(egressPolicies, "would open ways out")},
 		{"N16.02 open ways out to pods that may be entrustees'", network, creates(out("biller", metav1.LabelSelector{MatchLabels: map[string]string{"tier": "web"}})), unseen, guard(egressPolicies, "would open ways out")},
 		{"N16.03 likewise as the cluster's administrator", root, creates(out("own", everything)), unseen, guard(egressPolicies, "would open ways out")},

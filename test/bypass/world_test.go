@@ -64,6 +64,7 @@ func populate(ctx context.Context) {
 		secret("data", "orders-reader", nil), secret("data", "treasure", nil),
 		store("data", "orders").Credential("reader", "orders-reader").Obj(),
 		idle.DeepCopy(), opener.DeepCopy(), exposed.DeepCopy(), hosted.DeepCopy(),
+		store("data", "numbered").Controller("rival").AllowedPurposes("rivalry").Selector(map[string]string{"app": "index", "apps.kubernetes.io/pod-index": "0"}).Obj(),
 		store("closing", "orders").Obj(), store("leaving-store", "orders").Obj(),
 		builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/orders").PriorApproval("rival").With(reviewed).Obj(),
 		builder.Entrustment("fees-print").From("biller").To("rival").Parent("fees").Purposes("billing").Stores("data/orders").Obj(),
