@@ -150,7 +150,10 @@ func (r *Reconciler) edit(ctx context.Context, store types.NamespacedName, chang
 	if !change(notes) {
 		return false, nil
 	}
-	if len(notes) == 0 && !missing {
+	switch {
+	case len(notes) == 0 && missing:
+		return false, nil // gone already, whatever was seen
+	case len(notes) == 0:
 		return true, r.Writer.Delete(ctx, live)
 	}
 	desired, err := notes.render(store)
