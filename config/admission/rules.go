@@ -1,7 +1,7 @@
 // Package admission embeds the rules that the API server enforces by itself: a fixed set of ValidatingAdmissionPolicies,
 // each with a binding of the same name. Those whose names end in -templates only warn. They hold while the operator and its
 // webhook are dead, so none of them asks either; what they have to know is their parameter: the PersonalDataAccess of the
-// pod's namespace, or the NetworkPolicies of its stores.
+// pod's namespace, the NetworkPolicies of its stores, or the RoleBindings of its readers.
 //
 // Whoever installs the rules, keeps them or tests them reads the same bytes. They spell out what the API server would
 // default, so that a live object can be compared exactly. The package decides nothing.

@@ -15,7 +15,7 @@ import (
 // API server has to be looked at before it is added.
 var classified = map[string]string{
 	// Pods, and what makes or moves them.
-	"pods":                     "guarded by grants, purposeless, labels, confinement, secrets, granted-secrets, store-pods, store-volumes, store-confinement; shown to the webhook",
+	"pods":                     "guarded by grants, purposeless, labels, confinement, secrets, granted-secrets, readers, store-pods, store-volumes, store-confinement; shown to the webhook",
 	"pods/attach":              "shown to the webhook, intervene",
 	"pods/binding":             "guarded by labels-bindings and store-pods",
 	"pods/ephemeralcontainers": "guarded by labels, confinement, secrets and store-confinement",
@@ -71,10 +71,10 @@ var classified = map[string]string{
 	// Secrets, and who reads them.
 	"secrets":                                                 "guarded by managed; references are guarded by secrets and granted-secrets",
 	"rbac.authorization.k8s.io/rolebindings":                  "guarded by managed and secret-access; who can read a credential is listed in the store's status",
-	"rbac.authorization.k8s.io/roles":                         "posture: who can read a credential is listed in the store's status",
+	"rbac.authorization.k8s.io/roles":                         "guarded by managed; who can read a credential is listed in the store's status",
 	"rbac.authorization.k8s.io/clusterroles":                  "posture: who can read a credential is listed in the store's status",
 	"rbac.authorization.k8s.io/clusterrolebindings":           "guarded by secret-access; who can read a credential is listed in the store's status",
-	"serviceaccounts":                                         "harmless: an identity has the rights that RBAC gives it; imagePullSecrets of it are put into the pod before the rules see it",
+	"serviceaccounts":                                         "guarded by grants, purposeless and labels as to what it declares; imagePullSecrets of it are put into the pod before the rules see it",
 	"serviceaccounts/token":                                   "posture: who can mint a token of a reader is listed in the store's status; who can mint the operator's is the operator",
 	"configmaps":                                              "harmless: no credential is delivered by it",
 	"certificates.k8s.io/certificatesigningrequests":          "posture: who approves them makes identities",

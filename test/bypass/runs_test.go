@@ -24,7 +24,7 @@ import (
 )
 
 // vectors are all there are.
-var vectors = slices.Concat(podVectors, managedVectors, secretVectors, schemaVectors, installationVectors,
+var vectors = slices.Concat(podVectors, managedVectors, secretVectors, readerVectors, schemaVectors, installationVectors,
 	storeVectors, interventionVectors, handshakeVectors, onConfiguration, permissions, inEarnest, weakenings)
 
 var _ = Describe("With", Ordered, ContinueOnFailure, func() {

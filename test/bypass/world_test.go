@@ -97,6 +97,7 @@ func people(ctx context.Context) {
 	held.Finalizers = []string{"example.com/held"}
 	for _, object := range []client.Object{
 		policy("data", "foreign", nil), secret("biller", "foreign", nil), roleBinding("data", "foreign", nil),
+		entrustees.DeepCopy(), handlers.DeepCopy(), leaver.DeepCopy(),
 		declaring("declaring").Obj(), ordinary("biller", "ordinary"), ordinary("unbound", "ordinary"), contracted.DeepCopy(),
 		service(func(s *corev1.Service) { s.Name = "orders" }), ordinary("own", "ordinary"), ordinary("data", "tool"),
 		storePod("data"), builder.Pod("data", "orders-1").Label("app", "orders").Obj(), held, storePod("leaving-store"),
@@ -104,6 +105,7 @@ func people(ctx context.Context) {
 	} {
 		Eventually(func() error { return admin.Create(ctx, object) }).Should(Succeed(), "once the rules know the grants: %s", object.GetName())
 	}
+	letRead(ctx)
 	pod := storePod("data")
 	Expect(admin.Get(ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
 	pod.Status.PodIP, pod.Status.PodIPs = storeAddress, []corev1.PodIP{{IP: storeAddress}}
