@@ -2,7 +2,8 @@ package v1alpha1
 
 // Keys a workload carries. Both are single-valued and immutable once the pod exists.
 const (
-	// LabelPurpose on a Pod names the one Purpose for which it processes personal data. Without it no store is reachable.
+	// LabelPurpose on a Pod names the one Purpose for which it processes personal data. Without it no store is reachable. On a
+	// ServiceAccount it says the same of every pod that uses the account.
 	LabelPurpose = Group + "/purpose"
 	// LabelEntrustment on a Pod names the one Entrustment under which it acts. Absent: the data controller's own handling.
 	LabelEntrustment = Group + "/entrustment"
@@ -25,7 +26,8 @@ const (
 )
 
 const (
-	// ReservedSecretPrefix starts the name of every delivered Secret; nobody but the operator makes such a Secret.
+	// ReservedSecretPrefix starts the name of every delivered Secret, and of the Roles that read them; nobody but the operator
+	// makes such an object.
 	ReservedSecretPrefix = "pds."
 
 	// PersonalDataAccessName is the name of the one PersonalDataAccess of a bound namespace.
@@ -58,6 +60,15 @@ const (
 	// LedgerHeadsName is the ConfigMap in the operator's namespace that holds the head of each replica's ledger.
 	LedgerHeadsName = "entrustment-operator-ledger"
 )
+
+// ReaderName is the Role, and its binding, by which the ServiceAccounts that declare a purpose and an entrustment read what
+// they are granted. Neither name has a dot, so no two grants share one.
+func ReaderName(purpose, entrustment string) string {
+	if entrustment == "" {
+		return ReservedSecretPrefix + purpose
+	}
+	return ReservedSecretPrefix + purpose + "." + entrustment
+}
 
 // RotationRecordName is the Secret beside a store that tells which of its credentials have to be changed.
 func RotationRecordName(store string) string { return ReservedSecretPrefix + "rotation." + store }

@@ -10,8 +10,11 @@
 //     declare a purpose, so for these that does not count;
 //   - may become somebody who could: impersonate him, make a token of his account, or run or enter pods beside his account.
 //
+// An account that the operator itself lets read a delivered Secret declared what it is for, and is not listed; whoever could
+// become it is, but for those who only make pods beside it: these declare the same.
+//
 // The group system:masters reads everything, whatever RBAC says. What is not seen: authorizers other than RBAC (nodes read what
 // their pods mount), certificates that somebody signs for himself, tokens that are kept in Secrets, and the members of groups.
 //
-// The package is pure. It imports the API types of RBAC, ours, and the decision core.
+// The package is pure. It imports the API types of RBAC, ours, the decision core, and render, which knows the operator's own.
 package exposure

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"entrustment.dev/operator/api/v1alpha1"
 )
 
 func rule(verbs, groups, resources string, names ...string) rbacv1.PolicyRule {
@@ -122,6 +124,77 @@ func TestPodsThatMountACopyDeclareAPurpose(t *testing.T) {
 	o.bind("data", rule("create", "", "pods"), user("ann"))
 	if got := Compile(o).Readers(Secret{Namespace: "data", Name: "pds.x.y.z"}); len(got) != 1 {
 		t.Errorf("%v", got)
+	}
+}
+
+// read lets accounts read what the operator delivered, as it does.
+func (o *Objects) read(namespace, name string, managed bool, subjects ...rbacv1.Subject) {
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.ReaderName("billing", "fees"), Labels: map[string]string{v1alpha1.LabelPurpose: "billing"}}
+	if managed {
+		meta.Labels[v1alpha1.LabelManagedBy] = v1alpha1.ManagedBy
+	}
+	o.Roles = append(o.Roles, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("get", "", "secrets", name)}})
+	o.RoleBindings = append(o.RoleBindings, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: meta.Name}, Subjects: subjects})
+}
+
+func TestAccountsThatDeclareAreNotExposedToWhatTheyAreGranted(t *testing.T) {
+	copied, source := Secret{Namespace: "app", Name: "pds.data.ledger.reader"}, Secret{Namespace: "app", Name: "pds.data.ledger.reader", Mountable: true}
+	for name, test := range map[string]struct {
+		secret Secret
+		rbac   func(o *Objects)
+		want   []string
+	}{
+		"the account":               {copied, func(o *Objects) { o.read("app", copied.Name, true, account("app", "web")) }, nil},
+		"of a source":               {source, func(o *Objects) { o.read("app", copied.Name, true, account("app", "web")) }, []string{"ServiceAccount app/web: Reads"}},
+		"another Secret":            {copied, func(o *Objects) { o.read("app", "pds.data.other.reader", true, account("app", "web")) }, nil},
+		"a binding of somebody":     {copied, func(o *Objects) { o.read("app", copied.Name, false, account("app", "web")) }, []string{"ServiceAccount app/web: Reads"}},
+		"an account from elsewhere": {copied, func(o *Objects) { o.read("app", copied.Name, true, account("other", "web")) }, []string{"ServiceAccount other/web: Reads"}},
+		"a user":                    {copied, func(o *Objects) { o.read("app", copied.Name, true, user("ann")) }, []string{"User ann: Reads"}},
+		"a binding to another role": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.Roles[0].Name, o.RoleBindings[0].RoleRef.Name = "other", "other"
+		}, []string{"ServiceAccount app/web: Reads"}},
+		"a Role that reads everything": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.Roles[0].Rules[0].ResourceNames = nil
+		}, []string{"ServiceAccount app/web: Reads"}},
+		"an account with more rights": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.bind("app", rule("list", "", "secrets"), account("app", "web"))
+			o.bind("app", rule("create", "", "pods"), user("ann"))
+		}, []string{"ServiceAccount app/web: Reads", "User ann: Becomes"}},
+		"who makes its tokens, and who becomes him": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.bind("app", rule("create", "", "serviceaccounts/token", "web"), user("ann"))
+			o.bind("app", rule("create", "", "serviceaccounts/token", "other"), user("bob"))
+			o.bind("", rule("impersonate", "", "users", "ann"), user("eve"))
+		}, []string{"User ann: Becomes", "User eve: Becomes"}},
+		"who impersonates it": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.bind("app", rule("impersonate", "", "serviceaccounts"), user("ann"))
+		}, []string{"User ann: Becomes"}},
+		"who enters its pods": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.bind("app", rule("create", "", "pods/exec"), user("ann"))
+		}, []string{"User ann: Enters"}},
+		"who makes pods beside it": {copied, func(o *Objects) {
+			o.read("app", copied.Name, true, account("app", "web"))
+			o.bind("app", rule("create", "", "pods"), user("ann"))
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Objects{}
+			test.rbac(&o)
+			var got []string
+			for _, r := range Compile(o).Readers(test.secret) {
+				if r.Name != mastersGroup {
+					got = append(got, r.Subject.String()+": "+[]string{"Reads", "Rules", "Enters", "Mounts", "Becomes"}[r.Way])
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

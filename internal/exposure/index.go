@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+
+	"entrustment.dev/operator/internal/render"
 )
 
 // Objects are all there is of RBAC. Aggregated ClusterRoles hold the rules that the cluster's controller collected.
@@ -110,6 +112,7 @@ type right struct {
 	what    string   // verb and resource
 	names   []string // empty: all
 	source  string   // binding and role
+	granted bool     // by the operator, to an account that declares what the Secret was delivered for
 }
 
 // concerns says whether the right is about an object of that name.
@@ -138,7 +141,7 @@ func Compile(o Objects) *Index {
 	}
 	for _, b := range o.ClusterRoleBindings {
 		if b.RoleRef.Kind == "ClusterRole" {
-			i.add("", i.clusterRoles[b.RoleRef.Name], b.Subjects, "ClusterRoleBinding "+b.Name+" of ClusterRole "+b.RoleRef.Name)
+			i.add("", i.clusterRoles[b.RoleRef.Name], b.Subjects, false, "ClusterRoleBinding "+b.Name+" of ClusterRole "+b.RoleRef.Name)
 		}
 	}
 	for _, b := range o.RoleBindings {
@@ -146,12 +149,13 @@ func Compile(o Objects) *Index {
 		if b.RoleRef.Kind != "ClusterRole" {
 			rules = i.roles[[2]string{b.Namespace, b.RoleRef.Name}]
 		}
-		i.add(b.Namespace, rules, b.Subjects, "RoleBinding "+b.Namespace+"/"+b.Name+" of "+b.RoleRef.Kind+" "+b.RoleRef.Name)
+		reader := render.IsReader(b) && b.RoleRef.Kind == "Role" && b.RoleRef.Name == b.Name
+		i.add(b.Namespace, rules, b.Subjects, reader, "RoleBinding "+b.Namespace+"/"+b.Name+" of "+b.RoleRef.Kind+" "+b.RoleRef.Name)
 	}
 	return i
 }
 
-func (i *Index) add(namespace string, rules []rbacv1.PolicyRule, subjects []rbacv1.Subject, source string) {
+func (i *Index) add(namespace string, rules []rbacv1.PolicyRule, subjects []rbacv1.Subject, reader bool, source string) {
 	for r := range rules {
 		rule := &rules[r]
 		for c := range rights {
@@ -167,6 +171,7 @@ func (i *Index) add(namespace string, rules []rbacv1.PolicyRule, subjects []rbac
 					}
 					i.rights[c][namespace] = append(i.rights[c][namespace], right{
 						subject: subject, what: verb + " " + rights[c][q].name(), names: rule.ResourceNames, source: source,
+						granted: reader && len(rule.ResourceNames) > 0 && subject.Kind == rbacv1.ServiceAccountKind && subject.Namespace == namespace,
 					})
 				}
 			}

@@ -59,7 +59,13 @@ type Secret struct {
 func (i *Index) Readers(secret Secret) []Reader {
 	s := &search{index: i, found: map[Subject]Reader{}}
 	s.add(Reader{Subject{Kind: rbacv1.GroupKind, Name: mastersGroup}, Reads, "reads everything, whatever RBAC says"})
-	s.collect(reading, secret.Namespace, Reads, "", func(r *right) bool { return r.concerns(secret.Name) })
+	declared := func(r *right) bool { return r.granted && !secret.Mountable } // of a source nobody is granted anything
+	s.collect(reading, secret.Namespace, Reads, "", func(r *right) bool { return r.concerns(secret.Name) && !declared(r) })
+	for _, r := range i.rights[reading][secret.Namespace] {
+		if r.concerns(secret.Name) && declared(&r) {
+			s.borrow(r.subject)
+		}
+	}
 	s.collect(binding, secret.Namespace, Rules, "", func(r *right) bool {
 		return len(r.names) == 0 || slices.ContainsFunc(r.names, func(name string) bool { return allows(i.clusterRoles[name], secret.Name) })
 	})
@@ -142,6 +148,14 @@ func (s *search) become(subject Subject) {
 			}
 		}
 	}
+}
+
+// borrow adds who could take the rights of an account that is granted what it reads. Pods beside it are not among the ways: a
+// rule has them declare the same.
+func (s *search) borrow(account Subject) {
+	named := func(r *right) bool { return r.concerns(account.Name) }
+	s.collect(impersonatingAccounts, account.Namespace, Becomes, " of "+account.String(), named)
+	s.collect(creatingTokens, account.Namespace, Becomes, " of "+account.String(), named)
 }
 
 func (s *search) becomeAccount(namespace, of string, named func(*right) bool) {
