@@ -15,6 +15,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/rest"
@@ -89,8 +90,11 @@ func newScheme() *runtime.Scheme {
 }
 
 // cacheOptions keep in memory what a reconciler watches, and nothing else: NetworkPolicies of everybody, because they are a
-// union, but of those of others only what they do; of RBAC what decides; and no pods or Secrets at all.
+// union, but of those of others only what they do; of RBAC what decides; of
+// ServiceAccounts those that declare a purpose; and no pods or Secrets at all.
 func cacheOptions() cache.Options {
+	declaring, err := labels.Parse(v1alpha1.LabelPurpose) // that there is one
+	utilruntime.Must(err)
 	return cache.Options{
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ReaderFailOnMissingInformer: true,
@@ -100,6 +104,7 @@ func cacheOptions() cache.Options {
 			&rbacv1.ClusterRoleBinding{}:  {Transform: stripAnnotations},
 			&rbacv1.Role{}:                {Transform: stripAnnotations},
 			&rbacv1.RoleBinding{}:         {Transform: stripAnnotations},
+			&corev1.ServiceAccount{}:      {Label: declaring, Transform: stripAnnotations},
 		},
 	}
 }

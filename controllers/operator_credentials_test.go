@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/test/builder"
 )
 
 // planted is in the value of every credential of the policy, and nowhere else in the cluster.
@@ -147,6 +148,53 @@ var _ = Describe("The credentials of the policy", Ordered, func() {
 		Expect(live(ctx).Status.ExposedTo).NotTo(ContainElement(HaveField("Name", v1alpha1.OperatorServiceAccount)), "whose work it is")
 		Expect(admin.Delete(ctx, role)).To(Succeed())
 		Eventually(live).WithArguments(ctx).ShouldNot(HaveField("Status.ExposedTo", ContainElement(HaveField("Name", "billing-developers"))))
+	})
+
+	It("are read through the API by accounts that declare what they are for", func(ctx context.Context) {
+		const namespace = "billing-entrustee"
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "biller", Labels: map[string]string{
+			v1alpha1.LabelPurpose: "billing", v1alpha1.LabelEntrustment: "fees",
+		}}}
+		create(ctx, account)
+		get := func() error {
+			return as("system:serviceaccount:"+namespace+":biller", "system:authenticated").Get(ctx, copied, &corev1.Secret{})
+		}
+		Eventually(get).Should(Succeed())
+		pod := builder.Pod(namespace, "biller")
+		using := pod.Obj()
+		using.Spec.ServiceAccountName = account.Name
+		Eventually(func() error { return admin.Create(ctx, using.DeepCopy(), client.DryRunAll) }).Should(
+			MatchError(ContainSubstring("ServiceAccount \"biller\" reads Secrets for purpose \"billing\" under entrustment \"fees\"")))
+		using = pod.Purpose("billing").Entrustment("fees").Obj()
+		using.Spec.ServiceAccountName = account.Name
+		Expect(admin.Create(ctx, using, client.DryRunAll)).To(Succeed())
+
+		By("showing who could become it, and not the account itself")
+		role := &rbacv1.Role{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "minters"},
+			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{"biller"}, Verbs: []string{"create"}}},
+		}
+		create(ctx, role)
+		create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "minters"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "minters"},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "minter"}},
+		})
+		Eventually(live).WithArguments(ctx).Should(HaveField("Status.ExposedTo", ContainElement(v1alpha1.ExposedSubject{
+			Kind: "User", Name: "minter", How: "create serviceaccounts/token of ServiceAccount billing-entrustee/biller: RoleBinding billing-entrustee/minters of Role minters",
+		})))
+		Expect(live(ctx).Status.ExposedTo).NotTo(ContainElement(HaveField("Name", "biller")))
+
+		By("ending the grant")
+		suspend(ctx, true)
+		DeferCleanup(func(ctx context.Context) { suspend(ctx, false) })
+		Eventually(get).Should(MatchError(ContainSubstring("forbidden")))
+		Eventually(held).WithArguments(ctx).Should(BeEmpty())
+		suspend(ctx, false)
+		Eventually(get).Should(Succeed())
+		Expect(admin.Update(ctx, source("data-billing", "billing-ledger-reader", "again"))).To(Succeed())
+		Expect(admin.Delete(ctx, account)).To(Succeed())
+		Eventually(get).Should(MatchError(ContainSubstring("forbidden")))
 	})
 
 	It("go with the grant, and have to be changed then", func(ctx context.Context) {

@@ -226,6 +226,7 @@ func (p *process) start() {
 		Namespace:              "entrustment-system",
 		Ledger:                 record,
 		Replica:                "replica-0",
+		CredentialReaders:      true,
 	})
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())

@@ -62,7 +62,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		readers   = &exposure.Reconciler{Publisher: publisher, Cache: cache}
 		delivery  = &credentials.Reconciler{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
-			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock,
+			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock, Readers: o.CredentialReaders,
 		}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
@@ -115,6 +115,8 @@ type Options struct {
 	Lookout  time.Duration  // how often the clock is looked at, at least; zero is snapshot.Lookout
 
 	Recheck time.Duration // how often pods are looked at for the status of stores; zero is status.Recheck
+
+	CredentialReaders bool // let ServiceAccounts that declare a purpose read what is delivered for it, through the API
 
 	WebhookBindAddress     string // host:port
 	HealthProbeBindAddress string

@@ -35,6 +35,8 @@ func run() (err error) {
 	flag.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "host:port of /metrics; 0 turns it off")
 	flag.BoolVar(&options.LeaderElection, "leader-elect", false, "let one of several replicas write")
 	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "namespace of the leader's lease")
+	flag.BoolVar(&options.CredentialReaders, "credential-readers", false,
+		"let ServiceAccounts that declare a purpose by their labels read the Secrets delivered for it through the API")
 	zone := flag.String("time-zone", "UTC", "IANA time zone of calendar dates, such as Asia/Tokyo")
 	record := flag.String("ledger", "-", "file to which the lines of the ledger are added; - is the standard output, empty turns it off")
 	flag.StringVar(&options.Replica, "replica", cmp.Or(os.Getenv("POD_NAME"), hostname()), "name of this replica's chain in the ledger")

@@ -72,6 +72,7 @@ func TestComplaints(t *testing.T) {
 		"binding anything":         {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, Verbs: []string{"bind"}}, "bind"},
 		"binding another role":     {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{"edit"}, Verbs: []string{"bind"}}, "bind"},
 		"writing any binding":      {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"create"}}, "bindings"},
+		"changing a Role":          {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles"}, Verbs: []string{"create"}}, "roles"},
 		"changing roles":           {rbacv1.PolicyRule{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, Verbs: []string{"update"}}, "roles"},
 		"Secrets everywhere":       {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}, "Secrets"},
 		"named Secrets everywhere": {rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"x"}, Verbs: []string{"get"}}, "Secrets"},
@@ -83,6 +84,25 @@ func TestComplaints(t *testing.T) {
 				t.Errorf("%q, want something about %s", got, test.want)
 			}
 		})
+	}
+}
+
+func TestRolesAndBindingsAreWrittenInSingleNamespacesAlone(t *testing.T) {
+	role := func(name string, resources ...string) *rbacv1.ClusterRole {
+		made := &rbacv1.ClusterRole{Rules: []rbacv1.PolicyRule{{APIGroups: []string{rbacv1.GroupName}, Resources: resources, Verbs: []string{"create", "delete"}}}}
+		made.Name = name
+		return made
+	}
+	if got := complaints("ClusterRole", role(v1alpha1.SecretAccessName, "roles", "rolebindings")); len(got) > 0 {
+		t.Error(got)
+	}
+	for _, resource := range []string{"clusterroles", "clusterrolebindings"} {
+		if len(complaints("ClusterRole", role(v1alpha1.SecretAccessName, resource))) == 0 {
+			t.Errorf("nobody complains about %s", resource)
+		}
+	}
+	if len(complaints("ClusterRole", role("another", "rolebindings"))) == 0 {
+		t.Error("nobody complains about another role")
 	}
 }
 
@@ -107,10 +127,11 @@ func complaints(kind string, role *rbacv1.ClusterRole) (found []string) {
 			found = append(found, "lets it bind more than "+v1alpha1.SecretAccessName)
 		}
 		changes := has(rule.Verbs, named("create", "update", "patch", "delete", "deletecollection"))
-		if changes && has(rule.Resources, named("rolebindings", "clusterrolebindings")) && !onlySecretAccess {
+		there := role.Name == v1alpha1.SecretAccessName // bound in single namespaces, where it is all that the operator can give
+		if changes && (has(rule.Resources, named("clusterrolebindings")) || has(rule.Resources, named("rolebindings")) && !there) && !onlySecretAccess {
 			found = append(found, "lets it write bindings of others")
 		}
-		if changes && has(rule.Resources, named("roles", "clusterroles")) {
+		if changes && (has(rule.Resources, named("clusterroles")) || has(rule.Resources, named("roles")) && !there) {
 			found = append(found, "lets it change roles")
 		}
 		if has(rule.Resources, named("serviceaccounts/token")) {

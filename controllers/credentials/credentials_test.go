@@ -93,12 +93,14 @@ type world struct {
 
 	publisher  *snapshot.Publisher
 	recorder   *events.FakeRecorder
+	readers    bool // whether accounts may read through the API
 	now        *clocktesting.FakePassiveClock
 	reconciler *credentials.Reconciler
 	stop       func()
 
 	mu         sync.Mutex
 	violations []string
+	writes     []string
 }
 
 func newWorld(ctx context.Context) *world {
@@ -165,28 +167,56 @@ func (w *world) newReconciler(mgr manager.Manager) *credentials.Reconciler {
 	return &credentials.Reconciler{
 		Publisher: w.publisher, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Secrets: watches,
 		Access: apply.NewWriter(mgr.GetClient(), "credentials"), Writer: apply.NewWriter(writer, "credentials"),
-		Recorder: w.recorder, Clock: w.now,
+		Recorder: w.recorder, Clock: w.now, Readers: w.readers,
 	}
 }
 
 // witness looks at every write of a Secret: it must be one that the snapshot in force grants to the namespace, or the note
-// of a store.
+// of a store. A Role must read nothing else.
 func (w *world) witness(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		if parts := strings.Split(r.URL.Path, "/"); slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, r.Method) && slices.Contains(parts, "secrets") {
+		if parts := strings.Split(r.URL.Path, "/"); slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, r.Method) && (slices.Contains(parts, "secrets") || slices.Contains(parts, "roles")) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				return nil, err
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			if wrong := w.judge(parts[4], body); wrong != "" {
+			judge, namespace := w.judge, parts[4]
+			if slices.Contains(parts, "roles") {
+				judge, namespace = w.judgeRole, parts[5]
+			}
+			if wrong := judge(namespace, body); wrong != "" {
 				w.mu.Lock()
 				w.violations = append(w.violations, fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, wrong))
 				w.mu.Unlock()
 			}
 		}
+		if r.Method != http.MethodGet {
+			w.mu.Lock()
+			w.writes = append(w.writes, r.Method+" "+r.URL.Path)
+			w.mu.Unlock()
+		}
 		return next.RoundTrip(r)
 	})
+}
+
+func (w *world) judgeRole(namespace string, body []byte) string {
+	role := &rbacv1.Role{}
+	if _, _, err := clientgoscheme.Codecs.UniversalDeserializer().Decode(body, nil, role); err != nil {
+		return err.Error()
+	}
+	current, err := w.publisher.Current()
+	if err != nil {
+		return err.Error()
+	}
+	access, _ := current.NamespaceAccess(namespace)
+	for _, grant := range access.Grants {
+		if grant.Purpose == role.Labels[v1alpha1.LabelPurpose] && grant.Entrustment == role.Labels[v1alpha1.LabelEntrustment] &&
+			len(role.Rules) == 1 && slices.Equal(role.Rules[0].ResourceNames, grant.Secrets) {
+			return ""
+		}
+	}
+	return "it is not granted"
 }
 
 func (w *world) judge(namespace string, body []byte) string {

@@ -1,6 +1,6 @@
 // Package credentials puts the credentials of stores where they are granted, and nowhere else. Its root is a namespace: the
-// copies that its grants call for, the right of the operator to read and write Secrets there, and, where the namespace holds
-// stores, what is known of their sources.
+// copies that its grants call for, what lets accounts get them through the API, the right of the operator to read and write
+// Secrets there, and, where the namespace holds stores, what is known of their sources.
 //
 // A copy follows its source, and goes with the last grant of the namespace or with the source. What cannot be read changes
 // nothing, and what the operator did not make it neither takes over nor overwrites.

@@ -43,13 +43,14 @@ const (
 // Reconciler keeps the delivered Secrets of a namespace.
 type Reconciler struct {
 	Publisher *snapshot.Publisher
-	Cache     client.Reader // of RoleBindings
+	Cache     client.Reader // of Roles and RoleBindings, and of the metadata of ServiceAccounts that declare a purpose
 	Live      client.Reader // the API server itself
 	Secrets   *secrets.Watches
-	Access    apply.Writer // of RoleBindings
+	Access    apply.Writer // of Roles and RoleBindings
 	Writer    apply.Writer // of Secrets; it reads them through Secrets
 	Recorder  eventRecorder
 	Clock     clock.PassiveClock
+	Readers   bool // let ServiceAccounts that declare a purpose read what is delivered for it
 
 	observations
 	rotations sync.Mutex // one record is written by the reconciliations of several namespaces
@@ -73,13 +74,22 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	if err := registerMetrics(); err != nil {
 		return err
 	}
-	return builder.ControllerManagedBy(mgr).Named("credentials").
-		Watches(&rbacv1.RoleBinding{}, handler.EnqueueRequestsFromMapFunc(
-			func(_ context.Context, binding client.Object) []reconcile.Request {
-				return namespaces(binding.GetNamespace())
-			}), builder.WithPredicates(predicate.NewPredicateFuncs(func(binding client.Object) bool {
-			return binding.GetName() == v1alpha1.SecretAccessName
-		}))).
+	there := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+		return namespaces(object.GetNamespace())
+	})
+	own := builder.WithPredicates(predicate.NewPredicateFuncs(func(object client.Object) bool {
+		return object.GetName() == v1alpha1.SecretAccessName || render.Reserved(object.GetName())
+	}))
+	controlled := builder.ControllerManagedBy(mgr).Named("credentials")
+	if r.Readers {
+		controlled.WatchesMetadata(&corev1.ServiceAccount{}, there, builder.WithPredicates(predicate.NewPredicateFuncs(func(account client.Object) bool {
+			_, declares := account.GetLabels()[v1alpha1.LabelPurpose]
+			return declares
+		})))
+	}
+	return controlled.
+		Watches(&rbacv1.RoleBinding{}, there, own).
+		Watches(&rbacv1.Role{}, there, own).
 		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{
 			UpdateFunc: func(event.UpdateEvent) bool { return false },
 		})).
@@ -96,20 +106,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (_ re
 		return reconcile.Result{}, err
 	}
 	n := needsOf(current, req.Name)
+	if n.readers, err = r.standingReaders(ctx, req.Name); err != nil {
+		return reconcile.Result{}, err
+	}
 	defer func() { r.observe(n, err) }()
 	readable, err := r.enter(ctx, n)
 	if err != nil || !readable {
 		return reconcile.Result{}, err
 	}
+	again, unread := r.read(ctx, current, n)
 	conflict, err := r.deliver(ctx, current, n)
-	err = errors.Join(err, r.endRotations(ctx, n))
+	err = errors.Join(unread, err, r.endRotations(ctx, n))
 	if err == nil && !n.any() {
-		err = r.leave(ctx, n.namespace)
+		err = r.leave(ctx, n)
 	}
-	if err == nil && conflict {
-		return reconcile.Result{RequeueAfter: conflictInterval}, nil
+	if err != nil {
+		return reconcile.Result{}, err
 	}
-	return reconcile.Result{}, err
+	if conflict && again == 0 {
+		again = conflictInterval
+	}
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
 // needs are what a snapshot wants to know of a namespace, and to have there.
@@ -118,6 +135,7 @@ type needs struct {
 	bound      bool
 	deliveries []entrustment.Delivery
 	stores     []*v1alpha1.PersonalDataStore // of the namespace, that have credentials
+	readers    []client.Object               // Roles and RoleBindings that are there for accounts
 }
 
 func needsOf(s *entrustment.Snapshot, namespace string) *needs {
@@ -203,9 +221,10 @@ func namespaces(names ...string) []reconcile.Request {
 }
 
 // enter makes the Secrets of a namespace readable, and reads them; false: that is not done, or there is nothing to be done.
-// A namespace that is needed no more is entered too, for what was left there.
+// A namespace that is needed no more is entered too, for what was left there: with Roles that nobody else may delete, even by
+// taking the right anew.
 func (r *Reconciler) enter(ctx context.Context, n *needs) (bool, error) {
-	if n.any() {
+	if n.any() || len(n.readers) > 0 {
 		_, err := r.Access.Ensure(ctx, render.SecretAccess(n.namespace))
 		absent := apply.Terminating(err) || apierrors.IsNotFound(err)
 		if r.note(&r.absent, n.namespace, absent); absent {
@@ -224,18 +243,18 @@ func (r *Reconciler) enter(ctx context.Context, n *needs) (bool, error) {
 }
 
 // leave gives up the right to read a namespace in which nothing is left.
-func (r *Reconciler) leave(ctx context.Context, namespace string) error {
-	if len(r.Secrets.Managed(namespace)) > 0 {
+func (r *Reconciler) leave(ctx context.Context, n *needs) error {
+	if len(r.Secrets.Managed(n.namespace)) > 0 || len(n.readers) > 0 {
 		return nil // seeing the last of them go wakes us
 	}
-	binding, err := r.binding(ctx, namespace)
+	binding, err := r.binding(ctx, n.namespace)
 	if binding == nil || err != nil {
 		return err
 	}
 	if err := r.Access.Delete(ctx, binding); err != nil {
 		return err
 	}
-	r.Secrets.Stop(namespace)
+	r.Secrets.Stop(n.namespace)
 	return nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -24,13 +22,13 @@ const (
 	readerTemplates = "readers-templates.entrustment.dev"
 )
 
-// The accounts named reader declare what they are for, and may read it.
+// The accounts named reader declare what they are for, and the operator lets them read it.
 var (
 	entrustees = account("biller", "reader", v1alpha1.LabelPurpose, "billing", v1alpha1.LabelEntrustment, "fees")
 	handlers   = account("own", "reader", v1alpha1.LabelPurpose, "billing")
 	leaver     = account("leaving-party", "reader", v1alpha1.LabelPurpose, "billing")
 
-	entrusteesRole = "pds.billing.fees" // and its binding
+	entrusteesRole = v1alpha1.ReaderName("billing", "fees") // and its binding
 
 	reading = actor{name: "system:serviceaccount:biller:reader"}
 	beside  = actor{name: "system:serviceaccount:biller:default"}
@@ -81,7 +79,7 @@ var readerVectors = func() []vector {
 		{"N4.95 likewise as the cluster's administrator", root, changes(ordinaryAccount, relabelled(contract, "fees")), unseen, guard(labelsAlone, immutable)},
 
 		{"S3.10 make a role in the operator's name", boss, creates(secretsRole("biller", "x", managed)), unseen, roles},
-		{"S3.11 make the role of readers before the operator does", boss, creates(secretsRole("biller", "pds.billing", nil)), unseen, roles},
+		{"S3.11 make the role of readers before the operator does", boss, creates(secretsRole("biller", v1alpha1.ReaderName("billing", ""), nil)), unseen, roles},
 		{"S3.12 make one under a generated name", boss, posts(generated), unseen, roles},
 		{"S3.13 make one in a namespace of nobody", root, creates(secretsRole("unbound", entrusteesRole, nil)), unseen, roles},
 		{"S3.14 let readers read all", boss, changes(itsRole, func(r *rbacv1.Role) { r.Rules[0].ResourceNames = nil }), unseen, roles},
@@ -91,7 +89,7 @@ var readerVectors = func() []vector {
 		{"S3.18 delete it", boss, deletes(itsRole), unseen, roles},
 		{"S3.19 delete all", boss, sweeps(&rbacv1.Role{}, "biller", nil), unseen, roles},
 		{"S3.20 make it as a developer", editor, creates(secretsRole("biller", "x", managed)), unseen, forbidden},
-		{"S3.21 make the binding of readers before the operator does", boss, creates(roleBinding("biller", "pds.billing", nil)), unseen, bindings},
+		{"S3.21 make the binding of readers before the operator does", boss, creates(roleBinding("biller", v1alpha1.ReaderName("billing", ""), nil)), unseen, bindings},
 		{"S3.22 bind somebody else to their role", boss, creates(toItsRole("x")), unseen, bindings},
 		{"S3.23 likewise as the cluster's administrator", root, creates(toItsRole("x")), unseen, bindings},
 		{"S3.24 add an account to their binding", boss, changes(itsBinding, func(b *rbacv1.RoleBinding) {
@@ -183,16 +181,13 @@ func silently(tries []try, words string) []try {
 	return silent
 }
 
-// letRead makes what lets the accounts read.
-func letRead(ctx context.Context) {
+// readersRead waits until the operator lets the accounts read.
+func readersRead(ctx context.Context) {
 	GinkgoHelper()
 	for _, a := range []*corev1.ServiceAccount{entrustees, handlers, leaver} {
-		labels := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
-		maps.Copy(labels, a.Labels)
-		name := v1alpha1.ReservedSecretPrefix + strings.TrimSuffix(a.Labels[v1alpha1.LabelPurpose]+"."+a.Labels[v1alpha1.LabelEntrustment], ".")
-		binding := roleBinding(a.Namespace, name, labels)
-		binding.RoleRef.Kind, binding.RoleRef.Name, binding.Subjects[0].Name = "Role", name, a.Name
-		Expect(operatorWrites.Create(ctx, secretsRole(a.Namespace, name, labels))).To(Succeed())
-		Expect(operatorWrites.Create(ctx, binding)).To(Succeed())
+		binding := &rbacv1.RoleBinding{}
+		name := v1alpha1.ReaderName(a.Labels[v1alpha1.LabelPurpose], a.Labels[v1alpha1.LabelEntrustment])
+		Eventually(func() error { return admin.Get(ctx, client.ObjectKey{Namespace: a.Namespace, Name: name}, binding) }).Should(Succeed(), a.Namespace)
+		Expect(binding.Subjects).To(ConsistOf(rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: a.Namespace, Name: a.Name}))
 	}
 }

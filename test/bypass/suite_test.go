@@ -161,6 +161,7 @@ func (p *process) start() {
 		MetricsBindAddress:     "0",
 		LeaderElection:         true,
 		Namespace:              "entrustment-system",
+		CredentialReaders:      true,
 	})
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())

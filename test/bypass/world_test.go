@@ -105,7 +105,7 @@ func people(ctx context.Context) {
 	} {
 		Eventually(func() error { return admin.Create(ctx, object) }).Should(Succeed(), "once the rules know the grants: %s", object.GetName())
 	}
-	letRead(ctx)
+	readersRead(ctx)
 	pod := storePod("data")
 	Expect(admin.Get(ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
 	pod.Status.PodIP, pod.Status.PodIPs = storeAddress, []corev1.PodIP{{IP: storeAddress}}
