@@ -9,6 +9,5 @@
 //	operator, webhook down  the same, and nobody repairs
 //	rules alone             no webhook is configured; what it alone refuses gets through, and has to show in a condition
 //
-// What is expected in a run follows from the vector: see expect. A vector of a rule that is not there yet is pending: it
-// is tried without the rule, and has to go through.
+// What is expected in a run follows from the vector: see expect.
 package bypass

@@ -3,7 +3,6 @@ package bypass
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	. "github.com/onsi/gomega"
 	gomegatypes "github.com/onsi/gomega/types"
@@ -102,9 +101,6 @@ var runs = []run{
 // validation and the rules, so that theirs is the reason that people read; those of the validating phase see only what
 // the rules let through. Without an answer all of them refuse, but for the one that only warns.
 func (v vector) expect(r run) verdict {
-	if slices.Contains(pending, v.sees.name) {
-		v.sees = unseen
-	}
 	switch {
 	case v.alone.layer == authz, v.sees == unseen, r.webhook == removed:
 		return v.alone
@@ -122,20 +118,7 @@ func (v vector) expect(r run) verdict {
 
 // applies says whether a vector can be tried in a run: nobody detects anything while the operator is down.
 func (v vector) applies(r run) bool {
-	want := v.expect(r)
-	return want.layer != detected || r.operator && !slices.Contains(pending, want.name)
-}
-
-// pendingOn names what has to refuse the vector and is not there yet.
-func (v vector) pendingOn() string {
-	by := v.alone
-	if v.alone.layer == detected && v.sees != unseen {
-		by = v.sees // where there is a webhook
-	}
-	if slices.Contains(pending, by.name) {
-		return by.name
-	}
-	return ""
+	return v.expect(r).layer != detected || r.operator
 }
 
 // meets matches the answer to a request: refused by the right layer in the right words, or admitted.
