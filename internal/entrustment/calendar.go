@@ -144,22 +144,28 @@ func (c calendar) lastReview(e *v1alpha1.Entrustment) *v1alpha1.Review {
 }
 
 // lapse is the day from which an overdue review suspends an entrustment, if nothing is written to it until then: reviews
-// dated in the future count when their day comes, if that is in time.
+// dated in the future count when their day comes, if that is in time. The first of all counts even where it brings the next
+// one forward, because it was made before the contract began.
 func (c calendar) lapse(e *v1alpha1.Entrustment) day {
 	lapse := c.reviewDue(e) + 1
 	if lapse <= c.today {
 		return lapse
 	}
-	for again := true; again; {
-		again = false
-		for i := range e.Spec.Supervision.Reviews {
-			made := dayOf(e.Spec.Supervision.Reviews[i].Date)
-			if made > c.today && made <= lapse && made+reviewPeriod(e)+1 > lapse {
-				lapse, again = made+reviewPeriod(e)+1, true
-			}
-		}
+	for made := nextReview(e, c.today); made != none && made <= lapse; made = nextReview(e, made) {
+		lapse = made + reviewPeriod(e) + 1
 	}
 	return lapse
+}
+
+// nextReview is the day of the first review after a day; none: there is none.
+func nextReview(e *v1alpha1.Entrustment, after day) day {
+	next := none
+	for i := range e.Spec.Supervision.Reviews {
+		if made := dayOf(e.Spec.Supervision.Reviews[i].Date); made > after && (next == none || made < next) {
+			next = made
+		}
+	}
+	return next
 }
 
 // disposalDue is the day by which the data have to be returned or erased.

@@ -46,6 +46,17 @@ func TestFound(t *testing.T) {
 			t.Errorf("%v %s until %s, want allowed until %s", d.Allowed(), d.Reason(), d.Until(), want)
 		}
 	})
+	t.Run("a review before the beginning will count instead of it, and bring the next one forward", func(t *testing.T) {
+		w, r := found(fees().Reviewed(30, v1alpha1.OverdueSuspend, "2026-09-07"))
+		w.Entrustments[0].CreationTimestamp.Time = time.Date(2026, time.September, 9, 0, 0, 0, 0, time.UTC)
+		want := time.Date(2026, time.October, 8, 0, 0, 0, 0, time.UTC)
+		if d := compile(w).Authorize(r); !d.Allowed() || !d.Until().Equal(want) {
+			t.Errorf("%v %s until %s, want allowed until %s", d.Allowed(), d.Reason(), d.Until(), want)
+		}
+		if d := compile(at(w, want)).Authorize(r); d.Reason() != v1alpha1.ReasonReviewOverdue {
+			t.Errorf("then: %v %s", d.Allowed(), d.Reason())
+		}
+	})
 	t.Run("an empty category is not entrusted by every list", func(t *testing.T) {
 		w, r := found(fees())
 		w.Stores[0].Spec.DataCategories = []string{""}
