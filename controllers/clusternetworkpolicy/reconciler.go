@@ -108,7 +108,7 @@ func changedStores(_ context.Context, old, next *entrustment.Snapshot) []reconci
 	var requests []reconcile.Request
 	for _, store := range next.ExternalStores() {
 		key := client.ObjectKeyFromObject(store)
-		if old == nil || !same(old.Store(key), store) || !next.SameStoreGrants(old, key) {
+		if old == nil || !entrustment.SameStore(old.Store(key), store) || !next.SameStoreGrants(old, key) {
 			requests = append(requests, reconcile.Request{NamespacedName: key})
 		}
 	}
@@ -122,10 +122,6 @@ func changedStores(_ context.Context, old, next *entrustment.Snapshot) []reconci
 		}
 	}
 	return requests
-}
-
-func same(old, next *v1alpha1.PersonalDataStore) bool {
-	return old != nil && old.UID == next.UID && old.Generation == next.Generation
 }
 
 // Reconcile writes the policies of a store, those that pass before the one that denies, and removes what is not wanted.

@@ -90,7 +90,7 @@ func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []rec
 	if old == nil {
 		return namespaces(next.BoundNamespaces()...)
 	}
-	sameOutside := slices.EqualFunc(old.ExternalStores(), next.ExternalStores(), same)
+	sameOutside := slices.EqualFunc(old.ExternalStores(), next.ExternalStores(), entrustment.SameStore)
 	var requests []reconcile.Request
 	for _, namespace := range next.BoundNamespaces() {
 		if !sameOutside || !sameGrants(old, next, namespace) {
@@ -117,16 +117,12 @@ func sameGrants(old, next *entrustment.Snapshot, namespace string) bool {
 			return false
 		}
 		for _, store := range grant.Stores {
-			if !same(old.Store(store), next.Store(store)) {
+			if !entrustment.SameStore(old.Store(store), next.Store(store)) {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-func same(old, next *v1alpha1.PersonalDataStore) bool {
-	return old != nil && next != nil && old.UID == next.UID && old.Generation == next.Generation
 }
 
 // Reconcile writes the policies of a bound namespace, and takes away what is no longer wanted.

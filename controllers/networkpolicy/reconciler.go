@@ -87,7 +87,7 @@ func isolatedStores(_ context.Context, policy client.Object) []reconcile.Request
 func changedStores(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, key := range next.Stores() {
-		if old == nil || !same(old.Store(key), next.Store(key)) || !next.SameStoreGrants(old, key) {
+		if old == nil || !entrustment.SameStore(old.Store(key), next.Store(key)) || !next.SameStoreGrants(old, key) {
 			requests = append(requests, reconcile.Request{NamespacedName: key})
 		}
 	}
@@ -100,10 +100,6 @@ func changedStores(_ context.Context, old, next *entrustment.Snapshot) []reconci
 		}
 	}
 	return requests
-}
-
-func same(old, next *v1alpha1.PersonalDataStore) bool {
-	return old != nil && next != nil && old.UID == next.UID && old.Generation == next.Generation
 }
 
 // Reconcile isolates a store, or lets it go.

@@ -73,6 +73,16 @@ func (s *Snapshot) Store(key types.NamespacedName) *v1alpha1.PersonalDataStore {
 	return nil
 }
 
+// SameStore says whether a store is the one that it was, with the spec that it had; nil is no store.
+func SameStore(old, next *v1alpha1.PersonalDataStore) bool {
+	return old != nil && next != nil && old.UID == next.UID && old.Generation == next.Generation
+}
+
+// Reports says whether nothing is cut for a store; one that is suspended is closed all the same.
+func Reports(store *v1alpha1.PersonalDataStore) bool {
+	return store.Spec.Enforcement == v1alpha1.EnforcementReport && !store.Spec.Suspended
+}
+
 // boundaries collects the instants at which something changes and keeps the next.
 type boundaries struct {
 	now  time.Time

@@ -100,12 +100,7 @@ func RemainingPolicies(s *entrustment.Snapshot, namespace string, by reach.Gover
 
 // GuardsOutside says whether a store is outside the cluster and its addresses are cut.
 func GuardsOutside(store *v1alpha1.PersonalDataStore) bool {
-	return store.Spec.Endpoint.External != nil && !reports(store)
-}
-
-// reports says whether nothing is cut for a store.
-func reports(store *v1alpha1.PersonalDataStore) bool {
-	return store.Spec.Enforcement == v1alpha1.EnforcementReport && !store.Spec.Suspended
+	return store.Spec.Endpoint.External != nil && !entrustment.Reports(store)
 }
 
 // confinement renders the policies of one namespace.

@@ -44,7 +44,7 @@ func IsolatedStores(policy metav1.Object) []types.NamespacedName {
 // else. Nil: no policy cuts, because the store only reports or is not made of pods.
 func NetworkPolicy(store *v1alpha1.PersonalDataStore, grants []entrustment.Grant) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	endpoint := store.Spec.Endpoint
-	if endpoint.PodSelector == nil || reports(store) {
+	if endpoint.PodSelector == nil || entrustment.Reports(store) {
 		return nil
 	}
 	pods := PodSelector(endpoint.PodSelector)

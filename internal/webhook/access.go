@@ -59,8 +59,3 @@ func may(ctx context.Context, access creator, user *authenticationv1.UserInfo, r
 	}
 	return review.Status.Allowed && !review.Status.Denied, nil
 }
-
-// reports says whether a store only reports what it would refuse; one that is suspended does not.
-func reports(store *v1alpha1.PersonalDataStore) bool {
-	return store.Spec.Enforcement == v1alpha1.EnforcementReport && !store.Spec.Suspended
-}

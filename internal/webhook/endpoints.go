@@ -120,7 +120,7 @@ func (h *endpoints) judge(ctx context.Context, req admission.Request, object str
 		message := fmt.Sprintf("%s names %s, the address of pod %s/%s of PersonalDataStore %s/%s: %s: it would lead past the store's policy; "+
 			"use a Service that selects the pods, in their namespace; to permit this, %s", object, hit.address, hit.store.Namespace, hit.pod,
 			hit.store.Namespace, hit.store.Name, v1alpha1.ReasonLeadsToStore, right)
-		if reports(hit.store) {
+		if entrustment.Reports(hit.store) {
 			warnings = append(warnings, "would be refused: "+message)
 			continue
 		}

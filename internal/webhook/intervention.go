@@ -133,7 +133,7 @@ func (h *interventions) judge(ctx context.Context, req admission.Request, seals 
 		}
 		message := fmt.Sprintf("%s %s, %s: %s: user %q may not intervene there; to permit it, %s",
 			verb, target, seal.what, v1alpha1.ReasonInterventionNotPermitted, req.UserInfo.Username, right)
-		if seal.store != nil && reports(seal.store) {
+		if seal.store != nil && entrustment.Reports(seal.store) {
 			warnings = append(warnings, "would be refused: "+message)
 			continue
 		}
