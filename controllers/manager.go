@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -14,11 +16,13 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,9 +93,14 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+
 // cacheOptions keep in memory what a reconciler watches, and nothing else: NetworkPolicies of everybody, because they are a
 // union, but of those of others only what they do; of RBAC what decides; of
-// ServiceAccounts those that declare a purpose; and no pods or Secrets at all.
+// ServiceAccounts and pods those that declare a purpose, of pods the little by which they are ended; and no Secrets at all.
+//
+// Without a purpose a pod reaches no store, and the rules refuse one that names a contract alone. A selector cannot say
+// "either label".
 func cacheOptions() cache.Options {
 	declaring, err := labels.Parse(v1alpha1.LabelPurpose) // that there is one
 	utilruntime.Must(err)
@@ -105,6 +114,7 @@ func cacheOptions() cache.Options {
 			&rbacv1.Role{}:                {Transform: stripAnnotations},
 			&rbacv1.RoleBinding{}:         {Transform: stripAnnotations},
 			&corev1.ServiceAccount{}:      {Label: declaring, Transform: stripAnnotations},
+			&corev1.Pod{}:                 {Label: declaring, Transform: stripPods()},
 		},
 	}
 }
@@ -153,6 +163,45 @@ func stripAnnotations(object any) (any, error) {
 		accessor.SetAnnotations(nil)
 	}
 	return object, nil
+}
+
+// stripPods leaves of a pod who it is, what it declares, and when and how it ends. A cluster has few sets of labels that
+// declare something and many pods, so pods share them.
+func stripPods() toolscache.TransformFunc {
+	type declaration struct{ purpose, entrustment string }
+	var shared sync.Map // of labels, by declaration
+	declared := func(labels map[string]string) map[string]string {
+		entrustment, contracted := labels[v1alpha1.LabelEntrustment]
+		d := declaration{strings.Clone(labels[v1alpha1.LabelPurpose]), strings.Clone(entrustment)}
+		if d.entrustment == "" && contracted {
+			return map[string]string{v1alpha1.LabelPurpose: d.purpose, v1alpha1.LabelEntrustment: ""} // not the same as none
+		}
+		if same, ok := shared.Load(d); ok {
+			return same.(map[string]string)
+		}
+		kept := map[string]string{v1alpha1.LabelPurpose: d.purpose}
+		if contracted {
+			kept[v1alpha1.LabelEntrustment] = d.entrustment
+		}
+		same, _ := shared.LoadOrStore(d, kept)
+		return same.(map[string]string)
+	}
+	return func(object any) (any, error) {
+		pod, ok := object.(*corev1.Pod)
+		if !ok {
+			return object, nil
+		}
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion, Labels: declared(pod.Labels),
+				CreationTimestamp: pod.CreationTimestamp, DeletionTimestamp: pod.DeletionTimestamp, DeletionGracePeriodSeconds: pod.DeletionGracePeriodSeconds,
+			},
+			Spec: corev1.PodSpec{
+				ActiveDeadlineSeconds: pod.Spec.ActiveDeadlineSeconds, TerminationGracePeriodSeconds: pod.Spec.TerminationGracePeriodSeconds,
+			},
+			Status: corev1.PodStatus{Phase: pod.Status.Phase, StartTime: pod.Status.StartTime},
+		}, nil
+	}
 }
 
 // installed makes sure that the kinds exist: without them, caches would wait in silence.
