@@ -64,6 +64,8 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 
 	root.AddCommand(
 		newCan(source{kube: kube, streams: streams, clock: clock}),
+		newWhy(source{kube: kube, streams: streams, clock: clock}),
+		newWho(source{kube: kube, streams: streams, clock: clock}),
 		newMatrix(source{kube: kube, streams: streams, clock: clock}),
 		newExposure(source{kube: kube, streams: streams, clock: clock}),
 		newLedger(kube, streams),

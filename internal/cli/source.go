@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -94,29 +95,50 @@ func (s *source) namespace() (string, error) {
 	return namespace, err
 }
 
-// snapshot reads everything and compiles it for the instant.
-func (s *source) snapshot(ctx context.Context) (*entrustment.Snapshot, error) {
-	in, err := s.inputs(ctx)
-	if err != nil {
-		return nil, err
+// namesFiles refuses an empty -f: an empty variable must never mean the cluster.
+func (s *source) namesFiles(command *cobra.Command, _ []string) error {
+	if command.Flags().Changed("filename") && len(s.files) == 0 {
+		return errors.New("-f names no file")
 	}
-	now := s.at.Time
-	if now.IsZero() {
-		now = s.clock.Now()
-	}
-	in.Location = s.zone.Location
-	return entrustment.Compile(in, now), nil
+	return nil
 }
 
-func (s *source) inputs(ctx context.Context) (entrustment.Inputs, error) {
-	if s.offline() {
-		return gather.FromFiles(s.files, s.streams.In)
+// now is the instant that is asked about.
+func (s *source) now() time.Time {
+	if s.at.IsZero() {
+		return s.clock.Now()
 	}
+	return s.at.Time
+}
+
+// snapshot reads everything and compiles it for the instant.
+func (s *source) snapshot(ctx context.Context) (*entrustment.Snapshot, error) {
+	snapshot, _, err := s.read(ctx)
+	return snapshot, err
+}
+
+// read is snapshot for those who also ask for what the files hold besides; nil: the cluster was read.
+func (s *source) read(ctx context.Context) (*entrustment.Snapshot, *gather.Files, error) {
+	in, files, err := s.inputs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	in.Location = s.zone.Location
+	return entrustment.Compile(in, s.now()), files, nil
+}
+
+func (s *source) inputs(ctx context.Context) (entrustment.Inputs, *gather.Files, error) {
+	if s.offline() {
+		defer working(s.streams, "reading the files")()
+		files := gather.Read(s.files, s.streams.In)
+		return files.Inputs, files, files.Err()
+	}
+	defer working(s.streams, "reading the cluster")()
 	in, err := s.fromCluster(ctx)
 	if err != nil {
 		err = fmt.Errorf("read the cluster (-f reads files instead): %w", err)
 	}
-	return in, err
+	return in, nil, err
 }
 
 func (s *source) fromCluster(ctx context.Context) (entrustment.Inputs, error) {
@@ -135,7 +157,7 @@ func (s *source) client() (client.Client, error) {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), rbacv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(corev1.AddToScheme(scheme), networkingv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
 	return client.New(config, client.Options{Scheme: scheme})

@@ -36,6 +36,9 @@ const (
 	stageScope          // the store or the purpose is not in the contract's extent
 )
 
+// Request is what was asked.
+func (d Decision) Request() Request { return d.request }
+
 // Effect is Allow or Deny.
 func (d Decision) Effect() Effect { return d.effect }
 

@@ -29,11 +29,12 @@ type document struct {
 	text   []byte
 }
 
-// An object is one object of our group and where it was written.
+// An object is one object of our group, or a workload, and where it was written.
 type object struct {
 	in      *document
 	path    string // within the document: empty, or items[2] in a List
 	content map[string]any
+	foreign bool // a workload: not of our group
 }
 
 // String is the object as its writer would call it, as far as it is known.
@@ -173,7 +174,7 @@ func jsonValues(d document) []document {
 	}
 }
 
-// objects are the document's objects of our group. Objects of other groups are passed over.
+// objects are the document's objects of our group, and workloads. All others are passed over.
 func (d *document) objects() ([]object, []problem) {
 	value, problems := d.value()
 	if len(problems) > 0 || value == nil {
@@ -263,9 +264,12 @@ func (d *document) expand(path string, value any) ([]object, []problem) {
 		return d.items(o)
 	case ours:
 		return []object{o}, nil
-	default:
-		return nil, nil
 	}
+	if _, isWorkload := podOf(content); isWorkload {
+		o.foreign = true
+		return []object{o}, nil
+	}
+	return nil, nil
 }
 
 // items expands a List. An item of our own lists may leave its version and kind to the list.

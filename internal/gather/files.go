@@ -30,21 +30,34 @@ const maxFileBytes = 256 << 20
 // The error is a *Problems of everything that is wrong: what cannot be read, what the schema refuses, what is written
 // twice. CEL rules are not applied; the decision is total without them.
 func FromFiles(paths []string, stdin io.Reader) (entrustment.Inputs, error) {
+	read := Read(paths, stdin)
+	return read.Inputs, read.Err()
+}
+
+// Files are what files hold, and where.
+type Files struct {
+	Inputs    entrustment.Inputs // none if something is wrong
+	Workloads []Workload         // in the order of the files; those that could be read
+	problems  []problem
+	objects   []object
+}
+
+// Read is FromFiles for those who also ask for workloads, and where something is written.
+func Read(paths []string, stdin io.Reader) *Files {
 	files, missing := find(paths)
 	documents, unreadable := inParallel(files, func(path *string) ([]document, []problem) { return read(*path, stdin) })
 	objects, malformed := inParallel(documents, (*document).objects)
 	decoded, refused := inParallel(objects, decode)
-	twice := duplicates(objects)
+	workloads, _ := inParallel(objects, workload)
 
-	var problems []problem
-	for _, found := range [][]problem{missing, unreadable, malformed, refused, twice} {
-		problems = append(problems, found...)
+	f := &Files{objects: objects, Workloads: workloads}
+	for _, found := range [][]problem{missing, unreadable, malformed, refused, duplicates(objects)} {
+		f.problems = append(f.problems, found...)
 	}
-	if len(problems) > 0 {
-		return entrustment.Inputs{}, report(problems)
+	if len(f.problems) > 0 {
+		return f
 	}
-
-	var in entrustment.Inputs
+	in := &f.Inputs
 	for _, typed := range decoded {
 		switch o := typed.(type) {
 		case *v1alpha1.Purpose:
@@ -57,7 +70,27 @@ func FromFiles(paths []string, stdin io.Reader) (entrustment.Inputs, error) {
 			in.Stores = append(in.Stores, o)
 		}
 	}
-	return in, nil
+	return f
+}
+
+// Err is a *Problems of everything that is wrong; nil: nothing is.
+func (f *Files) Err() error {
+	if len(f.problems) == 0 {
+		return nil
+	}
+	return report(f.problems)
+}
+
+// workload reads an object as one. A workload that Kubernetes could not read either is left to Kubernetes.
+func workload(o *object) ([]Workload, []problem) {
+	if !o.foreign {
+		return nil, nil
+	}
+	w, _, err := WorkloadOf(o.content)
+	if err != nil {
+		return nil, nil
+	}
+	return []Workload{w}, nil
 }
 
 // inParallel does one step of reading to every item, on all processors, and keeps the order.
@@ -195,6 +228,9 @@ func duplicates(objects []object) []problem {
 	first := make(map[string]*object, len(objects))
 	for i := range objects {
 		o := &objects[i]
+		if o.foreign {
+			continue
+		}
 		name := o.String()
 		switch before, again := first[name]; {
 		case !again:

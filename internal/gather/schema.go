@@ -88,6 +88,9 @@ func kindOf(definition *apiextensionsv1.CustomResourceDefinition) (kind, error) 
 // unknown, apply defaults, validate. Unlike the server it keeps status and the instants in metadata, on which decisions
 // depend when the object was exported from a cluster. It takes the object's content over, and returns at most one object.
 func decode(o *object) ([]runtime.Object, []problem) {
+	if o.foreign {
+		return nil, nil
+	}
 	typed, refused := o.decode()
 	var problems []problem
 	for _, err := range refused {

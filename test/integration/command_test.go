@@ -11,6 +11,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -20,6 +22,7 @@ import (
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/cli"
+	"entrustment.dev/operator/test/builder"
 )
 
 var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
@@ -57,6 +60,29 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		out, wrong, code = entrust(ctx, controlPlane.KubeConfig, question...)
 		Expect(code).To(Equal(1), wrong)
 		Expect(out).To(And(HavePrefix("no\n"), ContainSubstring("NamespaceNotBound"), ContainSubstring(`"default"`)))
+	})
+
+	It("proves why a pod reaches a store, and lists it among those who do", func(ctx context.Context) {
+		pod := builder.Pod("billing-entrustee", "calculator").Purpose("billing").Entrustment("fees").Obj()
+		Expect(k8s.Create(ctx, pod)).To(Succeed())
+		DeferCleanup(k8s.Delete, pod)
+		opening := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "data-billing", Name: "everybody"}}
+		opening.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
+		Expect(k8s.Create(ctx, opening)).To(Succeed())
+		DeferCleanup(k8s.Delete, opening)
+
+		out, wrong, code := entrust(ctx, controlPlane.KubeConfig, "why", "calculator", "data-billing/billing-ledger", "-n", "billing-entrustee", "--at", at)
+		Expect(code).To(BeZero(), wrong)
+		Expect(out).To(And(HavePrefix("yes: Entrusted"), ContainSubstring("Pod billing-entrustee/calculator")))
+
+		out, wrong, code = entrust(ctx, controlPlane.KubeConfig, "who", "data-billing/billing-ledger", "-o", "wide", "--effective", "--at", at)
+		Expect(code).To(BeZero(), wrong)
+		Expect(out).To(MatchRegexp(`(?m)^billing-entrustee +fees +billing-entrustee .* calculator$`))
+		Expect(out).To(ContainSubstring("Open besides: NetworkPolicy data-billing/everybody lets in everybody on a guarded port"))
+
+		_, wrong, code = entrust(ctx, controlPlane.KubeConfig, "why", "deployment/none", "data-billing/billing-ledger", "-n", "billing-entrustee")
+		Expect(code).To(Equal(2))
+		Expect(wrong).To(ContainSubstring("read Deployment billing-entrustee/none"))
 	})
 
 	It("lists who could read the credentials of a store", func(ctx context.Context) {
