@@ -3,6 +3,7 @@
 //
 //	            ┌─▶ networkpolicy   a policy for each store
 //	snapshot ───┼─▶ admission       a PersonalDataAccess for each bound namespace
+//	   │        ├─▶ deadline        pods end with their contract, by the kubelet
 //	   │        └─▶ status          conditions of the four kinds, and events
 //	   └──▶ webhook                 judges pods, warns at templates
 //	cabundle ──▶ lets the API server trust the webhook

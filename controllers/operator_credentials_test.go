@@ -165,7 +165,7 @@ var _ = Describe("The credentials of the policy", Ordered, func() {
 		using.Spec.ServiceAccountName = account.Name
 		Eventually(func() error { return admin.Create(ctx, using.DeepCopy(), client.DryRunAll) }).Should(
 			MatchError(ContainSubstring("ServiceAccount \"biller\" reads Secrets for purpose \"billing\" under entrustment \"fees\"")))
-		using = pod.Purpose("billing").Entrustment("fees").Obj()
+		using = pod.Purpose("billing").Entrustment("fees").Deadline(60).Obj()
 		using.Spec.ServiceAccountName = account.Name
 		Expect(admin.Create(ctx, using, client.DryRunAll)).To(Succeed())
 

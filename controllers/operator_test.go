@@ -67,8 +67,8 @@ var _ = Describe("The operator", Ordered, func() {
 			Eventually(func() error { return admin.Create(ctx, pod.Obj(), client.DryRunAll) }).Should(Succeed(), "once the rules know too")
 		},
 			Entry("own handling", builder.Pod("core-services", "billing").Purpose("billing")),
-			Entry("an entrustee", builder.Pod("billing-entrustee", "invoices").Purpose("billing").Entrustment("fees")),
-			Entry("a sub-entrustee", builder.Pod("print-mailing-subentrustee", "printing").Purpose("billing").Entrustment("fees-print-mailing")),
+			Entry("an entrustee", builder.Pod("billing-entrustee", "invoices").Purpose("billing").Entrustment("fees").Deadline(60)),
+			Entry("a sub-entrustee", builder.Pod("print-mailing-subentrustee", "printing").Purpose("billing").Entrustment("fees-print-mailing").Deadline(60)),
 			Entry("one that declares nothing", builder.Pod("default", "ordinary")),
 		)
 
@@ -98,7 +98,7 @@ var _ = Describe("The operator", Ordered, func() {
 		})
 
 		DescribeTable("that exists, refuses to change its labels", func(ctx context.Context, change func(labels map[string]string)) {
-			pod := builder.Pod("billing-entrustee", "labelled").Purpose("billing").Entrustment("fees").Obj()
+			pod := builder.Pod("billing-entrustee", "labelled").Purpose("billing").Entrustment("fees").Deadline(60).Obj()
 			create(ctx, pod)
 			change(pod.Labels)
 			Expect(admin.Update(ctx, pod)).To(refused("are immutable: it was admitted with purpose \"billing\" under entrustment \"fees\""))
@@ -539,7 +539,7 @@ var _ = Describe("The operator", Ordered, func() {
 	Describe("of a contract", func() {
 		It("withdraws what it grants while it is suspended", func(ctx context.Context) {
 			fees := &v1alpha1.Entrustment{ObjectMeta: metav1.ObjectMeta{Name: "fees"}}
-			invoices := builder.Pod("billing-entrustee", "invoices").Purpose("billing").Entrustment("fees").Obj()
+			invoices := builder.Pod("billing-entrustee", "invoices").Purpose("billing").Entrustment("fees").Deadline(60).Obj()
 
 			change(ctx, fees, func() { fees.Spec.Suspended, fees.Spec.SuspendedReason = true, "incident" })
 			Eventually(admittedTo).WithArguments(ctx, ledgerPolicy).ShouldNot(ContainElement("billing-entrustee under fees"))

@@ -15,6 +15,7 @@ import (
 	"entrustment.dev/operator/controllers/cabundle"
 	"entrustment.dev/operator/controllers/clusternetworkpolicy"
 	"entrustment.dev/operator/controllers/credentials"
+	"entrustment.dev/operator/controllers/deadline"
 	"entrustment.dev/operator/controllers/egress"
 	"entrustment.dev/operator/controllers/exposure"
 	"entrustment.dev/operator/controllers/metrics"
@@ -70,6 +71,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission"), Ledger: record},
+		&deadline.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("deadline")},
 		delivery,
 		readers,
 		status.Options{

@@ -43,6 +43,10 @@ const (
 	MaxAccessBytes = 256 << 10
 )
 
+// MaxTerminationGracePeriodSeconds bounds how long a pod that acts under a contract may take to end. From the contract's end, or
+// from its revocation, it may go on for as long.
+const MaxTerminationGracePeriodSeconds = 300
+
 // DeliveredSecretName is the name under which a store's credential appears in the namespaces that have a grant for it.
 func DeliveredSecretName(storeNamespace, store, credential string) string {
 	return ReservedSecretPrefix + storeNamespace + "." + store + "." + credential

@@ -56,7 +56,7 @@ func (w Writer) Ensure(ctx context.Context, desired runtime.ApplyConfiguration) 
 	case apierrors.IsNotFound(err):
 	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", describe(want), err)
-	case w.behind(live) || matches(live, want):
+	case w.Behind(live) || matches(live, want):
 		return false, nil
 	}
 
@@ -86,7 +86,7 @@ func (w Writer) Ensure(ctx context.Context, desired runtime.ApplyConfiguration) 
 
 // Status brings the status of the live object to that of want, a changed copy of it, and reports whether it had to write.
 func (w Writer) Status(ctx context.Context, live, want client.Object) (wrote bool, err error) {
-	if w.behind(live) || equality.Semantic.DeepEqual(live, want) {
+	if w.Behind(live) || equality.Semantic.DeepEqual(live, want) {
 		return false, nil
 	}
 	content := map[string]any{}
@@ -130,7 +130,8 @@ func (w Writer) Delete(ctx context.Context, live client.Object) error {
 	return nil
 }
 
-// Fields brings some fields of somebody else's object to what partial says.
+// Fields brings some fields of somebody else's object to what partial says. It does not look whether they are so already:
+// the caller does, and asks Behind before.
 func (w Writer) Fields(ctx context.Context, partial runtime.ApplyConfiguration) error {
 	configuration := &unstructured.Unstructured{}
 	if err := convert(partial, &configuration.Object); err != nil {
@@ -141,7 +142,7 @@ func (w Writer) Fields(ctx context.Context, partial runtime.ApplyConfiguration) 
 
 // AddFinalizer makes the object stay until RemoveFinalizer is called, and reports whether it had to write.
 func (w Writer) AddFinalizer(ctx context.Context, live client.Object, finalizer string) (wrote bool, err error) {
-	if w.behind(live) || controllerutil.ContainsFinalizer(live, finalizer) {
+	if w.Behind(live) || controllerutil.ContainsFinalizer(live, finalizer) {
 		return false, nil
 	}
 	configuration, err := w.identity(live)
@@ -231,9 +232,9 @@ func (w Writer) empty(kind schema.GroupVersionKind) (client.Object, error) {
 	return object.(client.Object), nil
 }
 
-// behind says whether the cache has yet to see what was written last: what it shows instead would be mended twice. The
+// Behind says whether the cache has yet to see what was written last: what it shows instead would be mended twice. The
 // arrival wakes the reconciler.
-func (w Writer) behind(live client.Object) bool {
+func (w Writer) Behind(live client.Object) bool {
 	last, ok := w.last.Load(live.GetUID())
 	if !ok {
 		return false

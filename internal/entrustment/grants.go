@@ -112,7 +112,7 @@ func newAccessGrant(s *Snapshot, p *purpose, c *contract, reached []*store) Acce
 	grant := AccessGrant{Purpose: p.name(), Until: grantUntil(p, c)}
 	if c != nil {
 		grant.Entrustment = c.name()
-		grant.PodDeadline = cmp.Or(c.obj.Spec.PodDeadline, v1alpha1.PodDeadlineArmed)
+		grant.PodDeadline = c.podDeadline()
 	}
 	for _, st := range reached {
 		grant.Stores = append(grant.Stores, st.key)

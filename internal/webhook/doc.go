@@ -1,7 +1,7 @@
 // Package webhook answers the API server's questions about what needs a look at other objects. It is thin: decode the few
 // fields that matter, ask the snapshot in force, answer in words that say why and what would help.
 //
-//	/admit-pod          refuses a pod that declares what it may not have
+//	/admit-pod          refuses a pod that declares what it may not have; a pod under a contract gets its end as a deadline
 //	/admit-template     warns at the template whose pods would be refused (never refuses)
 //	/admit-connect      refuses to reach into a pod of a store or one that declares something, without the verb intervene
 //	/admit-endpoints    refuses an address that would lead past the policy of a store

@@ -11,9 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/entrustment"
 )
 
 // eventRecorder is where refusals are told to those who watch the namespace.
@@ -22,7 +24,8 @@ type eventRecorder interface {
 }
 
 // Pods judges pods by what they declare: at creation against the grants of their namespace, afterwards against
-// themselves, because what a pod declared is what it was admitted for.
+// themselves, because what a pod declared is what it was admitted for. Pods that act under a contract get the deadline at
+// which the kubelet ends them, whoever else is dead by then.
 func Pods(snapshots source, clock clock.PassiveClock, recorder eventRecorder) admission.Handler {
 	return &pods{judge: judge{snapshots: snapshots, clock: clock}, recorder: recorder}
 }
@@ -37,6 +40,9 @@ const maxNote = 1024
 
 type partialPod struct {
 	Metadata metadata `json:"metadata"`
+	Spec     struct {
+		ActiveDeadlineSeconds int64 `json:"activeDeadlineSeconds"`
+	} `json:"spec"`
 }
 
 // Handle answers one review.
@@ -52,7 +58,7 @@ func (h *pods) Handle(_ context.Context, req admission.Request) admission.Respon
 		if !asked.any() {
 			return admission.Allowed("")
 		}
-		return h.create(req, &pod.Metadata, asked)
+		return h.create(req, &pod, asked)
 	case admissionv1.Update:
 		if err := decode(req.OldObject.Raw, &before); err != nil {
 			return admission.Errored(http.StatusBadRequest, err)
@@ -67,15 +73,15 @@ func (h *pods) Handle(_ context.Context, req admission.Request) admission.Respon
 	}
 }
 
-func (h *pods) create(req admission.Request, pod *metadata, asked declaration) admission.Response {
+func (h *pods) create(req admission.Request, pod *partialPod, asked declaration) admission.Response {
 	verdict, err := h.verdict(req.Namespace, asked)
 	if err != nil {
-		return retry(fmt.Sprintf("pod %s/%s with %s cannot be judged yet: %v; try again", req.Namespace, pod.title(), asked, err))
+		return retry(fmt.Sprintf("pod %s/%s with %s cannot be judged yet: %v; try again", req.Namespace, pod.Metadata.title(), asked, err))
 	}
 	if verdict.allowed {
-		return admission.Allowed(string(verdict.reason))
+		return h.armed(admission.Allowed(string(verdict.reason)), pod, verdict.podsEnd)
 	}
-	message := fmt.Sprintf("pod %s/%s with %s: %s: %s", req.Namespace, pod.title(), asked, verdict.reason, verdict.message)
+	message := fmt.Sprintf("pod %s/%s with %s: %s: %s", req.Namespace, pod.Metadata.title(), asked, verdict.reason, verdict.message)
 	if verdict.reporting {
 		return admission.Allowed(string(verdict.reason)).WithWarnings("would be refused: " + message)
 	}
@@ -83,6 +89,21 @@ func (h *pods) create(req admission.Request, pod *metadata, asked declaration) a
 		h.recorder.Eventf(accessOf(req.Namespace), nil, corev1.EventTypeWarning, string(verdict.reason), "RefusePod", "%.*s", maxNote, message)
 	}
 	return refusedFor(verdict.reason, message)
+}
+
+// armed gives the pod its deadline, unless it has an earlier one. The kubelet counts from the pod's start, which comes later
+// than this: once it is known, the deadline is tightened.
+func (h *pods) armed(answer admission.Response, pod *partialPod, end time.Time) admission.Response {
+	if end.IsZero() {
+		return answer
+	}
+	seconds := entrustment.DeadlineSeconds(h.clock.Now(), end)
+	if own := pod.Spec.ActiveDeadlineSeconds; own > 0 && own <= seconds {
+		return answer
+	}
+	answer.Patch = fmt.Appendf(nil, `[{"op":"add","path":"/spec/activeDeadlineSeconds","value":%d}]`, seconds)
+	answer.PatchType = ptr.To(admissionv1.PatchTypeJSONPatch)
+	return answer
 }
 
 // accessOf is the object of the namespace that says what its pods may do; refusals are told there.
@@ -105,6 +126,7 @@ type verdict struct {
 	reporting bool // the namespace's binding only reports
 	reason    v1alpha1.Reason
 	message   string
+	podsEnd   time.Time // when the kubelet has to end such pods; zero: it need not
 }
 
 func (j *judge) verdict(namespace string, asked declaration) (verdict, error) {
@@ -127,6 +149,7 @@ func (j *judge) verdict(namespace string, asked declaration) (verdict, error) {
 		answer.message = decision.Message()
 		return answer, nil
 	}
+	answer.podsEnd = decision.PodsEnd()
 	// The snapshot may be older than the end of a grant; the grant knows its own window.
 	if until := decision.Until(); !until.IsZero() && !j.clock.Now().Before(until) {
 		answer.allowed, answer.reason = false, v1alpha1.ReasonExpired

@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"entrustment.dev/operator/api/v1alpha1"
 )
 
 // Templates warns whoever writes a workload that its pods will be refused, because the refusal itself would only show in
@@ -31,6 +33,9 @@ type workload struct {
 
 type template struct {
 	Metadata metadata `json:"metadata"`
+	Spec     struct {
+		TerminationGracePeriodSeconds int64 `json:"terminationGracePeriodSeconds"`
+	} `json:"spec"`
 }
 
 // Handle answers one review.
@@ -39,22 +44,32 @@ func (h *templates) Handle(_ context.Context, req admission.Request) admission.R
 	if err := decode(req.Object.Raw, &w); err != nil {
 		return admission.Allowed("")
 	}
-	asked := declared(w.Spec.Template.Metadata.Labels)
+	pods := &w.Spec.Template
 	if req.Kind.Kind == "CronJob" {
-		asked = declared(w.Spec.JobTemplate.Spec.Template.Metadata.Labels)
+		pods = &w.Spec.JobTemplate.Spec.Template
 	}
+	asked := declared(pods.Metadata.Labels)
 	// What a Deployment or a CronJob makes was warned about there.
 	if !asked.any() || w.Metadata.controlled() {
 		return admission.Allowed("")
 	}
 	verdict, err := h.verdict(req.Namespace, asked)
-	if err != nil || verdict.allowed {
+	if err != nil {
 		return admission.Allowed("")
+	}
+	why := fmt.Sprintf("%s: %s", verdict.reason, verdict.message)
+	if verdict.allowed {
+		grace := pods.Spec.TerminationGracePeriodSeconds
+		if !asked.hasEntrustment || grace <= v1alpha1.MaxTerminationGracePeriodSeconds {
+			return admission.Allowed("")
+		}
+		why = fmt.Sprintf("terminationGracePeriodSeconds is %d and may be at most %d, because a pod under a contract has to end soon after it",
+			grace, v1alpha1.MaxTerminationGracePeriodSeconds)
 	}
 	fate := "will be refused"
 	if verdict.reporting {
 		fate = "would be refused"
 	}
-	return admission.Allowed(string(verdict.reason)).WithWarnings(fmt.Sprintf("pods of %s %s/%s with %s %s: %s: %s",
-		req.Kind.Kind, req.Namespace, w.Metadata.title(), asked, fate, verdict.reason, verdict.message))
+	return admission.Allowed(string(verdict.reason)).WithWarnings(fmt.Sprintf("pods of %s %s/%s with %s %s: %s",
+		req.Kind.Kind, req.Namespace, w.Metadata.title(), asked, fate, why))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -34,8 +36,10 @@ var (
 )
 
 // world has one store, which the controller's own namespace and an entrustee's reach, and a namespace that reports.
-func world() *entrustment.Snapshot {
-	return entrustment.Compile(entrustment.Inputs{
+func world() *entrustment.Snapshot { return worldWith(func(*entrustment.Inputs) {}) }
+
+func worldWith(change func(*entrustment.Inputs)) *entrustment.Snapshot {
+	inputs := entrustment.Inputs{
 		Purposes: []*v1alpha1.Purpose{builder.Purpose("billing").Obj(), builder.Purpose("research").Obj()},
 		Processors: []*v1alpha1.DataProcessor{
 			builder.Processor(builder.Controller).Namespace("own").Namespace("adopting").Report().Obj(),
@@ -49,7 +53,9 @@ func world() *entrustment.Snapshot {
 		Stores: []*v1alpha1.PersonalDataStore{
 			builder.Store("data", "ledger").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Obj(),
 		},
-	}, noon)
+	}
+	change(&inputs)
+	return entrustment.Compile(inputs, noon)
 }
 
 type snapshots func() (*entrustment.Snapshot, error)
@@ -197,6 +203,69 @@ func TestPods(t *testing.T) {
 	}
 }
 
+func TestPodsGetTheDeadlineOfTheirContract(t *testing.T) {
+	const hour = int64(time.Hour / time.Second)
+	pod := builder.Pod("biller", "invoices").Purpose("billing").Entrustment("fees")
+	own := func(seconds int64) *builder.PodBuilder {
+		return builder.Pod("biller", "invoices").Purpose("billing").Entrustment("fees").Deadline(seconds)
+	}
+	contract := func(change func(*v1alpha1.EntrustmentSpec)) snapshots {
+		return func() (*entrustment.Snapshot, error) {
+			return worldWith(func(in *entrustment.Inputs) { change(&in.Entrustments[0].Spec) }), nil
+		}
+	}
+	ends := func(at time.Time) snapshots {
+		return contract(func(e *v1alpha1.EntrustmentSpec) { e.NotAfter = metav1.NewTime(at) })
+	}
+	for name, test := range map[string]struct {
+		snapshots snapshots // absent: warm
+		at        time.Time // absent: noon
+		pod       *builder.PodBuilder
+		before    *builder.PodBuilder
+		want      int64 // zero: the pod is left as it is
+	}{
+		"until the contract's end":                          {pod: pod, want: hour},
+		"a part of a second is not rounded up":              {at: noon.Add(time.Millisecond), pod: pod, want: hour - 1},
+		"nor is one of the contract's end":                  {snapshots: ends(end.Add(900 * time.Millisecond)), at: noon.Add(100 * time.Millisecond), pod: pod, want: hour - 1},
+		"in the last instant":                               {at: end.Add(-time.Millisecond), pod: pod, want: 1},
+		"a pod that would be active for longer":             {pod: own(hour + 1), want: hour},
+		"a pod that ends earlier":                           {pod: own(hour - 1)},
+		"a pod that ends then":                              {pod: own(hour)},
+		"a contract whose end is further than pods can run": {snapshots: ends(noon.AddDate(70, 0, 0)), pod: pod, want: math.MaxInt32},
+		"a deadline that is off":                            {snapshots: contract(func(e *v1alpha1.EntrustmentSpec) { e.PodDeadline = v1alpha1.PodDeadlineOff }), pod: pod},
+		"a contract from a file, without the default":       {snapshots: contract(func(e *v1alpha1.EntrustmentSpec) { e.PodDeadline = "" }), pod: pod, want: hour},
+		"the data controller's own handling":                {pod: builder.Pod("own", "invoices").Purpose("billing")},
+		"what is not granted, where that is only reported":  {pod: builder.Pod("adopting", "study").Purpose("research").Entrustment("fees")},
+		"a pod that is there":                               {before: pod, pod: pod},
+		"what is granted, where the rest is only reported": {snapshots: func() (*entrustment.Snapshot, error) {
+			return worldWith(func(in *entrustment.Inputs) {
+				in.Processors[1].Spec.Namespaces[0].Enforcement = v1alpha1.EnforcementReport
+			}), nil
+		}, pod: pod, want: hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := &admissionv1.AdmissionRequest{UID: "1", Namespace: test.pod.Obj().Namespace, Operation: admissionv1.Create, Object: raw(t, test.pod.Obj())}
+			if test.before != nil {
+				request.Operation, request.OldObject = admissionv1.Update, raw(t, test.before.Obj())
+			}
+			answer := ask(t, webhook.Pods(or(test.snapshots, warm), at(test.at), events.NewFakeRecorder(1)), review(t, request))
+			if !answer.Allowed {
+				t.Fatal(answer.Result.Message)
+			}
+			want := ""
+			if test.want != 0 {
+				want = fmt.Sprintf(`[{"op":"add","path":"/spec/activeDeadlineSeconds","value":%d}]`, test.want)
+				if answer.PatchType == nil || *answer.PatchType != admissionv1.PatchTypeJSONPatch {
+					t.Errorf("patch type %v", answer.PatchType)
+				}
+			}
+			if string(answer.Patch) != want {
+				t.Errorf("patch %s, want %s", answer.Patch, want)
+			}
+		})
+	}
+}
+
 func TestTemplates(t *testing.T) {
 	deployment := func(pod *builder.PodBuilder, owners ...metav1.OwnerReference) *appsv1.Deployment {
 		return &appsv1.Deployment{
@@ -205,6 +274,9 @@ func TestTemplates(t *testing.T) {
 		}
 	}
 	fails := builder.Pod("biller", "").Purpose("research").Entrustment("fees")
+	slow := func(namespace string) *builder.PodBuilder {
+		return builder.Pod(namespace, "").With(func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](301) })
+	}
 	for name, test := range map[string]struct {
 		snapshots snapshots
 		at        time.Time
@@ -224,6 +296,11 @@ func TestTemplates(t *testing.T) {
 			object: deployment(fails, metav1.OwnerReference{}), warns: "pods of Deployment biller/work",
 		},
 		"no snapshot": {snapshots: cold, object: deployment(fails)},
+		"pods that take too long to end": {
+			object: deployment(slow("biller").Purpose("billing").Entrustment("fees")),
+			warns:  `pods of Deployment biller/work with purpose "billing" under entrustment "fees" will be refused: terminationGracePeriodSeconds is 301 and may be at most 300`,
+		},
+		"own handling may take longer": {object: deployment(slow("own").Purpose("billing"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			accessor := test.object.(metav1.Object)

@@ -29,9 +29,10 @@ func Pod(namespace, name string) *PodBuilder {
 // Obj returns what was built.
 func (b *PodBuilder) Obj() *corev1.Pod { return b.obj.DeepCopy() }
 
-// Template returns what was built as the template of a workload.
+// Template returns what was built as the template of a workload, without a deadline: most workloads take none.
 func (b *PodBuilder) Template() corev1.PodTemplateSpec {
 	pod := b.obj.DeepCopy()
+	pod.Spec.ActiveDeadlineSeconds = nil
 	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pod.Labels}, Spec: pod.Spec}
 }
 
@@ -41,6 +42,12 @@ func (b *PodBuilder) Purpose(name string) *PodBuilder { return b.Label(v1alpha1.
 // Entrustment declares the entrustment acted under.
 func (b *PodBuilder) Entrustment(name string) *PodBuilder {
 	return b.Label(v1alpha1.LabelEntrustment, name)
+}
+
+// Deadline lets the pod be active for so many seconds at most.
+func (b *PodBuilder) Deadline(seconds int64) *PodBuilder {
+	b.obj.Spec.ActiveDeadlineSeconds = &seconds
+	return b
 }
 
 // Label sets a label.

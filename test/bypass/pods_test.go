@@ -38,8 +38,8 @@ var (
 	contracted = builder.Pod("reporting", "purposeless").Entrustment("fees").Obj() // is there, and may be: its namespace reports
 )
 
-// podVectors are N4, N5, N7, N10, N13, A3 and what of N6 the rules refuse; facts 1, 8 and 15.
-var podVectors = slices.Concat(declarations, relabellings, confinements, templates)
+// podVectors are N4, N5, N7, N10, N13, A3 and what of N6 the rules refuse; facts 1, 8, 9 and 15.
+var podVectors = slices.Concat(declarations, deadlines, relabellings, confinements, templates)
 
 var declarations = []vector{
 	{"N4.01 declare without a binding", editor, creates(undeclared), pods("NamespaceNotBound"), guard(either(grants, grantedSecrets), "no params found")},
@@ -92,6 +92,49 @@ var declarations = []vector{
 	{"N13.05 likewise as the cluster's administrator", root, changesAt("status", builder.Processor("acme").Obj(), func(p *v1alpha1.DataProcessor) { p.Status.Namespaces = nil }, byStrategic, byApply),
 		unseen, guard("status.entrustment.dev", "status is written by entrustment-operator alone")},
 }
+
+// deadlines end pods with their contract when everybody else is dead. The contract short ends within the hour; by the
+// operator's clock, which is a day behind, it has a day more.
+var deadlines = func() []vector {
+	under := func(contract string) *builder.PodBuilder {
+		return builder.Pod("biller", "x").Purpose("billing").Entrustment(contract)
+	}
+	slow := func(p *corev1.Pod) {
+		p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](v1alpha1.MaxTerminationGracePeriodSeconds + 1)
+	}
+	slowest := func(p *corev1.Pod) {
+		p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](v1alpha1.MaxTerminationGracePeriodSeconds)
+	}
+	raise := func(p *corev1.Pod) { *p.Spec.ActiveDeadlineSeconds++ }
+	remove := func(p *corev1.Pod) { p.Spec.ActiveDeadlineSeconds = nil }
+	const late = "has to end with it"
+	all := []vector{
+		{"A5.01 act under a contract without an end", editor, creates(under("fees").Obj()), mended(podHook), guard(grants, late)},
+		{"A5.02 likewise as a workload controller", replicator, posts(under("fees").Obj()), mended(podHook), guard(grants, late)},
+		{"A5.03 end later than the contract", editor, creates(under("short").Deadline(2 * 3600).Obj()), pods(""), guard(grants, late)},
+		{"A5.04 end when the operator's slow clock says", editor, creates(under("short").Obj()), pods(""), guard(grants, late)},
+		{"A5.05 likewise as the cluster's administrator", root, creates(under("short").Obj()), pods(""), guard(grants, late)},
+		{"A5.06 raise the deadline", editor, changes(acting, raise), pods(""), invalid("must be less than or equal to previous value")},
+		{"A5.07 raise it as the cluster's administrator", root, changes(acting, raise), pods(""), invalid("must be less than or equal to previous value")},
+		{"A5.08 take the deadline away", root, changes(acting, remove, byApply), pods(""), invalid("must not update from a positive integer to nil")},
+		{"A5.09 raise it by status", node, changesAt("status", acting, raise, byApply), unseen, invalid("put back")},
+		{"A5.10 take it away by status", node, changesAt("status", acting, remove, byApply), unseen, invalid("put back")},
+		{"A5.11 raise it by resizing", platform, changesAt("resize", acting, raise, byApply, byJSON), unseen, invalid("put back")},
+		{"A5.12 take long to end", editor, creates(edited(declaring("x").Obj(), slow)), pods(""), guard(grants, "terminationGracePeriodSeconds must be at most 300")},
+		{"A5.13 take longer to end later", editor, changes(acting, slow, byApply), pods(""), invalid("pod updates may not change fields other than")},
+
+		{"P2.20 take as long to end as one may", editor, creates(edited(declaring("x").Obj(), slowest)), pods(""), admitted},
+		{"P2.21 take longer in the data controller's own handling", editor, creates(edited(builder.Pod("own", "x").Purpose("billing").Obj(), slow)), pods(""), admitted},
+		{"P2.22 end before a contract that ends soon", editor, creates(under("short").Deadline(60).Obj()), pods(""), admitted},
+		{"P2.23 act without an end under a contract whose deadline is off", editor, creates(under("unarmed").Obj()), pods(""), admitted},
+		{"P2.24 tighten the deadline as the operator does", itself, changes(acting, func(p *corev1.Pod) { *p.Spec.ActiveDeadlineSeconds-- }, byPut), pods(""), admitted},
+	}
+	for i, workload := range workloads("biller", under("fees").Label("app", "x").With(slow).Template())[:7] {
+		all = append(all, vector{fmt.Sprintf("A3.%02d template what takes long to end in a %s", i+51, reflect.TypeOf(workload).Elem().Name()), editor,
+			creates(workload), warned("will be refused: terminationGracePeriodSeconds is 301"), admitted})
+	}
+	return all
+}()
 
 // madeAgain is what somebody did before the runs.
 func madeAgain() []try {

@@ -69,6 +69,8 @@ func populate(ctx context.Context) {
 		builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/orders").PriorApproval("rival").With(reviewed).Obj(),
 		builder.Entrustment("fees-print").From("biller").To("rival").Parent("fees").Purposes("billing").Stores("data/orders").Obj(),
 		builder.Entrustment("ending").To("biller").Purposes("billing").Stores("data/orders").NotAfter(ended).Obj(),
+		builder.Entrustment("short").To("biller").Purposes("billing").Stores("data/orders").NotAfter(lasting).Obj(),
+		builder.Entrustment("unarmed").To("biller").Purposes("billing").Stores("data/orders").NotAfter(lasting).With(unarmed).Obj(),
 	} {
 		setUp(ctx, object)
 	}
@@ -112,6 +114,8 @@ func people(ctx context.Context) {
 	Expect(admin.Status().Update(ctx, pod)).To(Succeed())
 }
 
+func unarmed(e *v1alpha1.Entrustment) { e.Spec.PodDeadline = v1alpha1.PodDeadlineOff }
+
 func reviewed(e *v1alpha1.Entrustment) {
 	e.Spec.Supervision = &v1alpha1.Supervision{Reviews: []v1alpha1.Review{
 		{Date: "2026-06-01", Method: "OnSiteAudit", Result: "Satisfactory"}}}
@@ -121,9 +125,9 @@ func store(namespace, name string) *builder.StoreBuilder {
 	return builder.Store(namespace, name).AllowedPurposes("billing", "ended", "lasting").Recipients(v1alpha1.RecipientEntrustee, v1alpha1.RecipientSubEntrustee)
 }
 
-// declaring is a pod of biller as it may be.
+// declaring is a pod of biller as it may be, also where no webhook gives it a deadline.
 func declaring(name string) *builder.PodBuilder {
-	return builder.Pod("biller", name).Purpose("billing").Entrustment("fees")
+	return builder.Pod("biller", name).Purpose("billing").Entrustment("fees").Deadline(600)
 }
 
 // ordinary is a pod that is nobody's business.
