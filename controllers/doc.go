@@ -4,7 +4,8 @@
 //	            ┌─▶ networkpolicy   a policy for each store
 //	snapshot ───┼─▶ admission       a PersonalDataAccess for each bound namespace
 //	   │        ├─▶ deadline        pods end with their contract, by the kubelet
-//	   │        └─▶ status          conditions of the four kinds, and events
+//	   │        ├─▶ status          conditions of the four kinds, and events
+//	   │        └─▶ termination     a deleted contract, until its disposal is recorded
 //	   └──▶ webhook                 judges pods, warns at templates
 //	cabundle ──▶ lets the API server trust the webhook
 //	rules    ──▶ keeps what the API server enforces by itself

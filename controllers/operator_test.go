@@ -574,6 +574,8 @@ var _ = Describe("The operator", Ordered, func() {
 		})
 	})
 
+	describeTerms()
+
 	describeInterventions()
 
 	Describe("in the status of its objects", func() {
@@ -763,7 +765,8 @@ func create(ctx context.Context, object client.Object) {
 	})
 }
 
-// remove deletes an object, once it is not in use any more. A store has to be suspended for that.
+// remove deletes an object, once it is not in use any more. A store has to be suspended for that, and a contract that was in
+// force goes when its disposal is recorded.
 func remove(ctx context.Context, object client.Object) {
 	GinkgoHelper()
 	if store, ok := object.(*v1alpha1.PersonalDataStore); ok && !gone(ctx, client.ObjectKeyFromObject(store), store) {
@@ -772,6 +775,15 @@ func remove(ctx context.Context, object client.Object) {
 	Eventually(func() error {
 		return client.IgnoreNotFound(admin.Delete(ctx, object, client.GracePeriodSeconds(0)))
 	}).Should(Succeed())
+	if contract, ok := object.(*v1alpha1.Entrustment); ok {
+		Expect(client.IgnoreNotFound(dispose(ctx, admin, contract.Name))).To(Succeed())
+	}
+}
+
+// dispose records that the data were returned or erased, as the status says how.
+func dispose(ctx context.Context, who client.Client, name string) error {
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"disposal":{"completedDate":"2026-01-31","evidenceURL":"https://records.example.com/erased"}}}`))
+	return who.Patch(ctx, &v1alpha1.Entrustment{ObjectMeta: metav1.ObjectMeta{Name: name}}, patch)
 }
 
 // change edits the newest version of an object.

@@ -24,6 +24,7 @@ import (
 	"entrustment.dev/operator/controllers/scope"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/controllers/status"
+	"entrustment.dev/operator/controllers/termination"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/certs"
 	"entrustment.dev/operator/internal/webhook"
@@ -80,6 +81,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 			Credentials: delivery, Exposure: readers,
 			Guard: status.Guard{Reader: configuration, Cache: configuration, Shipped: shipped, Scoped: scope.Webhooks},
 		},
+		&termination.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("termination")},
 		wide,
 		trust,
 		keeper,

@@ -35,6 +35,10 @@ const (
 
 	// FinalizerIsolation keeps a PersonalDataStore until its pods are gone, so that deleting the object never opens them.
 	FinalizerIsolation = Group + "/isolation"
+
+	// FinalizerDisposal keeps an Entrustment that has been in force until the data are recorded as returned or erased, so that
+	// the record does not vanish with the access. One that never was in force has none.
+	FinalizerDisposal = Group + "/disposal"
 )
 
 // MaxGrants and MaxAccessBytes bound one PersonalDataAccess. What does not fit is denied by every output.

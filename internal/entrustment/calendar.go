@@ -174,7 +174,21 @@ func (c calendar) disposalDue(e *v1alpha1.Entrustment) day {
 	if e.Spec.Disposal != nil {
 		days = ptr.Deref(e.Spec.Disposal.DueDays, defaultDisposalDueDays)
 	}
-	return c.day(e.Spec.NotAfter.Time) + day(days)
+	return c.day(end(e)) + day(days)
+}
+
+// end is the instant at which a contract's own term ends: notAfter, or its termination, which is the deletion of the object.
+func end(e *v1alpha1.Entrustment) time.Time {
+	if at := e.DeletionTimestamp; at != nil && at.Before(&e.Spec.NotAfter) {
+		return at.Time
+	}
+	return e.Spec.NotAfter.Time
+}
+
+// term says whether a contract has begun, and whether it has ended. One that was terminated has, whatever the clock says.
+func (c calendar) term(e *v1alpha1.Entrustment) (begun, ended bool) {
+	begun, ended = inForce(c.now, e.Spec.NotBefore, &e.Spec.NotAfter)
+	return begun, ended || e.DeletionTimestamp != nil
 }
 
 // checkDue is the day by which equivalent measures have to be checked again, a year after the last check (APPI rule

@@ -269,13 +269,13 @@ func (s *contractCompiler) activate(c *contract) {
 			return
 		}
 	}
-	begun, ended := inForce(s.calendar.now, c.obj.Spec.NotBefore, &c.obj.Spec.NotAfter)
+	begun, ended := s.calendar.term(c.obj)
 	switch {
 	case c.entrustee.rejected():
 		c.activity = &fault{reason: v1alpha1.ReasonSelectionRejected, tier: c, party: c.entrustee}
 	case !begun:
 		c.activity = &fault{reason: v1alpha1.ReasonNotYetInForce, tier: c}
-	case ended || c.obj.DeletionTimestamp != nil:
+	case ended:
 		c.activity = &fault{reason: v1alpha1.ReasonExpired, tier: c}
 	case overdue:
 		c.activity = &fault{reason: v1alpha1.ReasonReviewOverdue, tier: c}

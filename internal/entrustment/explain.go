@@ -297,7 +297,7 @@ func (s *Snapshot) describe(f *fault) string {
 		return fmt.Sprintf("Entrustment %q is in force from %s", name, s.calendar.write(spec.NotBefore.Time))
 	case v1alpha1.ReasonExpired:
 		if f.tier.obj.DeletionTimestamp != nil {
-			return fmt.Sprintf("Entrustment %q has been terminated", name)
+			return fmt.Sprintf("Entrustment %q was terminated at %s; a new contract is a new Entrustment", name, s.calendar.write(f.tier.obj.DeletionTimestamp.Time))
 		}
 		return fmt.Sprintf("Entrustment %q ended at %s; a renewal sets a later spec.notAfter", name, s.calendar.write(spec.NotAfter.Time))
 	case v1alpha1.ReasonReviewOverdue:

@@ -65,6 +65,17 @@ func (s *Snapshot) Stores() []types.NamespacedName {
 	return slices.SortedFunc(maps.Keys(s.stores), compareKeys)
 }
 
+// Entrustments are the names of all contracts, sorted.
+func (s *Snapshot) Entrustments() []string {
+	return slices.Sorted(maps.Keys(s.contracts))
+}
+
+// InForce says whether a contract entrusts something now: it is authorised and active, and handled where it may be.
+func (s *Snapshot) InForce(entrustment string) bool {
+	c := s.contracts[entrustment]
+	return c != nil && c.sound()
+}
+
 // Store is the object with that key; nil if there is none.
 func (s *Snapshot) Store(key types.NamespacedName) *v1alpha1.PersonalDataStore {
 	if st := s.stores[key]; st != nil {

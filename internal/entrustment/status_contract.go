@@ -1,6 +1,7 @@
 package entrustment
 
 import (
+	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -109,7 +110,7 @@ func (s *Snapshot) active(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionActive
 	switch f := c.activity; {
 	case c.obj.DeletionTimestamp != nil:
-		say.isFalse(kind, v1alpha1.ReasonTerminating, "terminated: the object is being deleted")
+		say.isFalse(kind, v1alpha1.ReasonTerminating, "terminated at %s: deleted, and kept until Disposed is True", s.calendar.write(c.obj.DeletionTimestamp.Time))
 	case c.broken:
 		_, message := s.whyChainBroken(c)
 		say.isFalse(kind, v1alpha1.ReasonParentNotActive, "%s", message)
@@ -210,16 +211,23 @@ func (s *Snapshot) supervisionCurrent(say *conditions, c *contract) {
 func (s *Snapshot) disposed(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionDisposed
 	disposal := c.obj.Spec.Disposal
-	_, ended := inForce(s.calendar.now, nil, &c.obj.Spec.NotAfter)
+	_, ended := s.calendar.term(c.obj)
 	due := s.calendar.disposalDue(c.obj)
 	switch {
 	case disposal != nil && disposal.CompletedDate != "":
 		say.isTrue(kind, v1alpha1.ReasonCompleted, "done on %s", disposal.CompletedDate)
-	case !ended && c.obj.DeletionTimestamp == nil:
+	case !ended:
 		say.isFalse(kind, v1alpha1.ReasonNotDue, "due when the entrustment has ended, by %s", due)
 	case due < s.calendar.today:
-		say.isFalse(kind, v1alpha1.ReasonOverdue, "was due by %s; record it in spec.disposal", due)
+		say.isFalse(kind, v1alpha1.ReasonOverdue, "was due by %s; %s", due, recordDisposal(c))
 	default:
-		say.isFalse(kind, v1alpha1.ReasonPending, "due by %s; record it in spec.disposal", due)
+		say.isFalse(kind, v1alpha1.ReasonPending, "due by %s; %s", due, recordDisposal(c))
 	}
+}
+
+// recordDisposal is the next step of one whose data are still to be returned or erased.
+func recordDisposal(c *contract) string {
+	return fmt.Sprintf("have %q return or erase the data, then record it: "+
+		`kubectl patch entrustment %s --type=merge -p '{"spec":{"disposal":{"completedDate":"YYYY-MM-DD","evidenceURL":"https://…"}}}'`,
+		c.entrustee.name, c.name())
 }

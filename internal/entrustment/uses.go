@@ -74,7 +74,7 @@ func (s *Snapshot) ProcessorUses(name string) []string {
 		}
 	}
 	for _, c := range s.contracts {
-		if _, ended := inForce(s.Now(), nil, &c.obj.Spec.NotAfter); ended {
+		if _, ended := s.calendar.term(c.obj); ended {
 			continue
 		}
 		if c.obj.Spec.EntrusterName == name || c.obj.Spec.EntrusteeName == name {
