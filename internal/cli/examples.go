@@ -26,3 +26,11 @@ func Examples() []string {
 	visit(newRoot(genericiooptions.NewTestIOStreamsDiscard(), clock.RealClock{}, ""))
 	return lines
 }
+
+// AsksCluster tells the examples that ask a cluster from those that ask files alone.
+func AsksCluster(example string) bool {
+	if strings.Contains(example, " plan ") {
+		return !strings.Contains(example, " --against ")
+	}
+	return !strings.Contains(example, " -f ")
+}

@@ -70,7 +70,7 @@ func words(line string) []string {
 func TestHelpExamplesOfFiles(t *testing.T) {
 	run := 0
 	for _, example := range Examples() {
-		if !strings.Contains(example, " -f ") && !strings.Contains(example, " -f=") {
+		if AsksCluster(example) {
 			continue
 		}
 		t.Run(example, func(t *testing.T) {

@@ -32,6 +32,8 @@ func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams,
 		return exitAllowed
 	case errors.Is(err, errDenied):
 		return exitDenied
+	case errors.Is(err, errRefused):
+		return exitRefused
 	default:
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintln(streams.ErrOut, "error:", line)
@@ -66,6 +68,7 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 		newCan(source{kube: kube, streams: streams, clock: clock}),
 		newWhy(source{kube: kube, streams: streams, clock: clock}),
 		newWho(source{kube: kube, streams: streams, clock: clock}),
+		newPlan(source{kube: kube, streams: streams, clock: clock}),
 		newMatrix(source{kube: kube, streams: streams, clock: clock}),
 		newExposure(source{kube: kube, streams: streams, clock: clock}),
 		newLedger(kube, streams),

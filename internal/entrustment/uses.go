@@ -107,3 +107,17 @@ func (s *Snapshot) ParentOfOther(candidate *v1alpha1.Purpose) string {
 	}
 	return parent.obj.Spec.ControllerName
 }
+
+// RivalBinding names another DataProcessor that claims a namespace which a party claims; empty: there is none.
+func (s *Snapshot) RivalBinding(namespace, processor string) string {
+	b := s.bindings[namespace]
+	switch {
+	case b == nil || !b.contested:
+		return ""
+	case b.party.name != processor:
+		return b.party.name
+	case b.rival.name != processor:
+		return b.rival.name
+	}
+	return ""
+}

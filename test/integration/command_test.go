@@ -11,6 +11,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -83,6 +85,54 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		_, wrong, code = entrust(ctx, controlPlane.KubeConfig, "why", "deployment/none", "data-billing/billing-ledger", "-n", "billing-entrustee")
 		Expect(code).To(Equal(2))
 		Expect(wrong).To(ContainSubstring("read Deployment billing-entrustee/none"))
+	})
+
+	It("plans a change of the cluster, and what time makes of it", func(ctx context.Context) {
+		pod := builder.Pod("billing-entrustee", "planned").Purpose("billing").Entrustment("fees").Obj()
+		Expect(k8s.Create(ctx, pod)).To(Succeed())
+		DeferCleanup(k8s.Delete, pod)
+
+		out, wrong, code := entrust(ctx, controlPlane.KubeConfig, "plan", "-f", policy, "--at", at)
+		Expect(code).To(BeZero(), out+wrong)
+
+		contracts, err := os.ReadFile(policy + "/40-entrustments.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		changed := filepath.Join(GinkgoT().TempDir(), "contracts.yaml")
+		narrower := strings.Replace(string(contracts), "  entrusteeName: billing-entrustee\n", "  entrusteeName: billing-entrustee\n  prohibitedPurposes: [billing]\n", 1)
+		Expect(os.WriteFile(changed, []byte(narrower), 0o600)).To(Succeed())
+		out, wrong, code = entrust(ctx, controlPlane.KubeConfig, "plan", "-f", changed, "--at", at)
+		Expect(code).To(Equal(1), out+wrong)
+		Expect(out).To(MatchRegexp(`(?m)^lost +billing-entrustee +fees +data-billing/billing-ledger .* planned +`))
+		Expect(out).To(ContainSubstring("1 pods hit"))
+
+		out, wrong, code = entrust(ctx, controlPlane.KubeConfig, "plan", "-f", changed, "--prune", "--at", at)
+		Expect(code).To(Equal(3), out+wrong)
+		Expect(out).To(MatchRegexp(`DataProcessor example-controller +cannot be deleted: Entrustment "analysis" has not ended`))
+
+		out, wrong, code = entrust(ctx, controlPlane.KubeConfig, "plan", "--until", "2040-01-01T00:00:00Z")
+		Expect(code).To(Equal(1), out+wrong)
+		Expect(out).To(MatchRegexp(`ends +fees `))
+	})
+
+	It("has an answer to every example of its help", func(ctx context.Context) {
+		pod := builder.Pod("billing-entrustee", "example").Purpose("billing").Entrustment("fees").Obj()
+		deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "billing-entrustee", Name: "invoice-calculation"}}
+		deployment.Spec.Selector = &metav1.LabelSelector{MatchLabels: pod.Labels}
+		deployment.Spec.Template = corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pod.Labels}, Spec: pod.Spec}
+		Expect(k8s.Create(ctx, deployment)).To(Succeed())
+		DeferCleanup(k8s.Delete, deployment)
+
+		tried := 0
+		for _, example := range cli.Examples() {
+			if !cli.AsksCluster(example) || strings.Contains(example, " ledger ") { // those of the ledger take one
+				continue
+			}
+			args := strings.Fields(strings.ReplaceAll(strings.Split(strings.Split(example, " > ")[0], " | ")[0], "policy/", policy))[2:]
+			out, wrong, code := entrust(ctx, controlPlane.KubeConfig, args...)
+			Expect(code).NotTo(Equal(2), "%s\n%s%s", example, out, wrong)
+			tried++
+		}
+		Expect(tried).To(BeNumerically(">", 5))
 	})
 
 	It("lists who could read the credentials of a store", func(ctx context.Context) {
