@@ -26,6 +26,9 @@ CODE = $(wildcard api cmd controllers internal test)
 # A module of its own, whose dependencies are not the operator's.
 SECOND_OPINION = test/oracle/cyclonus
 
+# Likewise, for Helm.
+INSTALLATION = test/install
+
 # A real control plane: found, downloaded or built. Expanded when a recipe runs, never when make starts.
 WITH_ASSETS = assets=$$(hack/controlplane/assets.sh) && export KUBEBUILDER_ASSETS=$$assets &&
 
@@ -50,6 +53,8 @@ test: ## Run every test, unit and against a real API server
 	@$(WITH_ASSETS) $(call say,Tests) && go test ./...
 	@$(call say,Tests against the evaluator of others)
 	@cd $(SECOND_OPINION) && go test ./...
+	@$(call say,Installation by Helm and by kustomize)
+	@$(WITH_ASSETS) cd $(INSTALLATION) && go test ./...
 
 ##@ A cluster to try things in
 
@@ -74,12 +79,16 @@ generate: $(CONTROLLER_GEN) ## Write deepcopy and apply configurations from api/
 	$(CONTROLLER_GEN) object applyconfiguration paths=./api/...
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Write CRDs and the operator's role from their markers, and the chart from both
+manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Write CRDs and the operator's role from their markers, and what the chart takes over
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=entrustment-operator $(CODE:%=paths=./%/...) output:rbac:dir=config/rbac
-	@mkdir -p $(CHART)/crds $(CHART)/templates
-	cp config/crd/bases/*.yaml $(CHART)/crds/
-	$(KUSTOMIZE) build config/chart -o $(CHART)/templates/operator.yaml
+	@mkdir -p $(CHART)/files/crds $(CHART)/files/prometheus
+	cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	cp config/prometheus/{servicemonitor.yaml,prometheusrule.yaml,dashboard.json} $(CHART)/files/prometheus/
+	cp config/webhook/manifests.yaml $(CHART)/files/webhook.yaml
+	cp config/rbac/roles.yaml $(CHART)/files/roles.yaml
+	for part in service_account role role_binding secrets_role; do printf -- '---\n'; sed '/^---$$/{1d}' config/rbac/$$part.yaml; done >$(CHART)/files/rbac.yaml
+	$(KUSTOMIZE) build config/admission -o $(CHART)/files/admission.yaml
 
 CHART = charts/entrustment-operator
 
@@ -99,6 +108,8 @@ test-long: ## Run every test with the race detector and more random worlds, then
 	@$(WITH_ASSETS) $(call say,Tests $(RACE)) && ENTRUSTMENT_LONG=1 CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -count=1 -timeout=30m ./...
 	@$(call say,Tests against the evaluator of others)
 	@cd $(SECOND_OPINION) && ENTRUSTMENT_LONG=1 go test -count=1 -timeout=30m ./...
+	@$(call say,Installation by Helm and by kustomize)
+	@$(WITH_ASSETS) cd $(INSTALLATION) && ENTRUSTMENT_LONG=1 go test -count=1 -timeout=30m ./...
 	@$(MAKE) fuzz
 
 # The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.

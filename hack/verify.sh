@@ -27,7 +27,7 @@ generated() { # generates anew in a copy, from which everything generated was fi
   tar --exclude=./.git --exclude=./.local --exclude=./bin -cf - . | tar -xf - -C "$scratch"
   rm -rf "$scratch"/config/crd/bases/*.yaml "$scratch/config/rbac/role.yaml" \
     "$scratch/api/v1alpha1/applyconfiguration" "$scratch"/api/v1alpha1/zz_generated.* \
-    "$scratch"/charts/*/crds/*.yaml "$scratch"/charts/*/templates/operator.yaml
+    "$scratch"/charts/*/files
   make -C "$scratch" generate manifests TOOLS="$TOOLS" >"$scratch/log" 2>&1 || {
     cat "$scratch/log"
     return 1
@@ -47,15 +47,21 @@ formatted() {
   }
 }
 
-rendered() { "$KUSTOMIZE" build config/default >/dev/null; }
+rendered() { "$KUSTOMIZE" build config/default >/dev/null && "$KUSTOMIZE" build config/prometheus >/dev/null; }
 
-vetted() { go vet ./... && (cd test/oracle/cyclonus && go vet ./...); }
+vetted() { go vet ./... && go -C test/oracle/cyclonus vet ./... && go -C test/install vet ./...; }
 
-linted() { "$GOLANGCI_LINT" run && (cd test/oracle/cyclonus && "$GOLANGCI_LINT" run --config ../../../.golangci.yml); }
+linted() {
+  local module
+  "$GOLANGCI_LINT" run || return 1
+  for module in test/oracle/cyclonus test/install; do
+    (cd "$module" && "$GOLANGCI_LINT" run --config "$OLDPWD/.golangci.yml") || return 1
+  done
+}
 
 tidy() { # every module says exactly what it needs
   local module code=0
-  for module in . hack/tools hack/controlplane test/oracle/cyclonus; do
+  for module in . hack/tools hack/controlplane test/oracle/cyclonus test/install; do
     (cd "$module" && go mod tidy -diff) || { echo "Not tidy: $module" && code=1; }
   done
   return $code
@@ -65,7 +71,7 @@ check "Generated files are current" generated
 check "gofmt" formatted
 check "go vet" vetted
 check "golangci-lint, import directions included" linted
-check "config/default renders" rendered
+check "config/default and config/prometheus render" rendered
 check "go mod tidy" tidy
 
 if ((${#failed[@]})); then
