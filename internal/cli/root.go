@@ -72,6 +72,7 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 		newMatrix(source{kube: kube, streams: streams, clock: clock}),
 		newExposure(source{kube: kube, streams: streams, clock: clock}),
 		newLedger(kube, streams),
+		newReport(source{kube: kube, streams: streams, clock: clock}),
 		&cobra.Command{
 			Use:   "version",
 			Short: "Print the version",

@@ -3,6 +3,7 @@ package entrustment
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -230,4 +231,14 @@ func recordDisposal(c *contract) string {
 	return fmt.Sprintf("have %q return or erase the data, then record it: "+
 		`kubectl patch entrustment %s --type=merge -p '{"spec":{"disposal":{"completedDate":"YYYY-MM-DD","evidenceURL":"https://…"}}}'`,
 		c.entrustee.name, c.name())
+}
+
+// NoticeEnds is the instant until which a tier above may object to a sub-entrustment of which it was given notice; false: no
+// notice is running.
+func (s *Snapshot) NoticeEnds(name string) (time.Time, bool) {
+	c := s.contracts[name]
+	if c == nil || c.authority == nil || c.authority.reason != v1alpha1.ReasonNoticePeriodRunning || c.authority.until.IsZero() {
+		return time.Time{}, false
+	}
+	return c.authority.until, true
 }
