@@ -4,7 +4,9 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	_ "time/tzdata" // --time-zone works where the system has no time zones
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -22,5 +24,8 @@ func main() {
 	debug.SetMemoryLimit(1 << 30)
 
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	os.Exit(cli.Run(context.Background(), os.Args[1:], streams, clock.RealClock{}, version))
+	// An interrupt ends what goes on, and lets it tidy up; a second one does not wait for that.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(cli.Run(ctx, os.Args[1:], streams, clock.RealClock{}, version))
 }

@@ -12,8 +12,19 @@ import (
 func outputFlag(command *cobra.Command, into *string, formats ...string) {
 	*into = formats[0]
 	command.Flags().VarP(&format{into, formats}, "output", "o", "Output format: "+strings.Join(formats, ", "))
+	completeWords(command, "output", formats)
+}
+
+// choiceFlag adds a flag that takes one of the words; the first is the default.
+func choiceFlag(command *cobra.Command, into *string, name, usage string, words ...string) {
+	*into = words[0]
+	command.Flags().Var(&format{into, words}, name, usage+": "+strings.Join(words, ", "))
+	completeWords(command, name, words)
+}
+
+func completeWords(command *cobra.Command, flag string, words []string) {
 	// It only fails for a flag that is not there.
-	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // format is a flag that takes one of several words.

@@ -40,6 +40,9 @@ type Files struct {
 	Workloads []Workload         // in the order of the files; those that could be read
 	problems  []problem
 	objects   []object
+
+	byTitle map[string]*object // made when somebody asks where something is
+	at      positions
 }
 
 // Read is FromFiles for those who also ask for workloads, and where something is written.
@@ -51,8 +54,14 @@ func Read(paths []string, stdin io.Reader) *Files {
 	workloads, _ := inParallel(objects, workload)
 
 	f := &Files{objects: objects, Workloads: workloads}
-	for _, found := range [][]problem{missing, unreadable, malformed, refused, duplicates(objects)} {
-		f.problems = append(f.problems, found...)
+	for _, found := range []struct {
+		class    Class
+		problems []problem
+	}{{Unreadable, missing}, {Unreadable, unreadable}, {Syntax, malformed}, {Schema, refused}, {Duplicate, duplicates(objects)}} {
+		for _, p := range found.problems {
+			p.class = found.class
+			f.problems = append(f.problems, p)
+		}
 	}
 	if len(f.problems) > 0 {
 		return f

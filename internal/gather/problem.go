@@ -29,6 +29,7 @@ func (p *Problems) Error() string {
 
 // A problem is one thing wrong with a file, a document or an object.
 type problem struct {
+	class   Class
 	file    string    // where there is no document
 	in      *document // nil: the file itself is at fault
 	object  *object   // nil: the document itself is
@@ -45,18 +46,11 @@ func (o *object) problem(field, message string) problem {
 // report makes the lines, and finds for each the line of the file that its field is on. Only documents with problems are
 // parsed for positions, one at a time.
 func report(problems []problem) error {
-	var parsed *document
-	var root yamlv3.Node
+	var at positions
 	reported := &Problems{More: max(0, len(problems)-maxProblems)}
 	for _, p := range problems[:min(len(problems), maxProblems)] {
-		if p.in != nil && p.line == 0 {
-			if parsed != p.in {
-				parsed, root = p.in, yamlv3.Node{}
-				if yamlv3.Unmarshal(p.in.text, &root) != nil {
-					root = yamlv3.Node{}
-				}
-			}
-			p.line = p.in.line + lineOf(&root, p.path(), 1) - 1
+		if p.in != nil {
+			p.line = at.lineOf(&p)
 		}
 		reported.First = append(reported.First, p.String())
 	}
