@@ -35,6 +35,7 @@ import (
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/controllers/cabundle"
+	"entrustment.dev/operator/controllers/revocation"
 	"entrustment.dev/operator/internal/certs"
 	"entrustment.dev/operator/internal/render"
 )
@@ -53,6 +54,9 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 	host, port, err := bindAddress(o.WebhookBindAddress)
 	if err != nil {
 		return nil, err
+	}
+	if o.RevocationGrace < 0 || o.RevocationGrace > revocation.MaxGrace {
+		return nil, fmt.Errorf("--revocation-grace %s: must be from 0s to %s", o.RevocationGrace, revocation.MaxGrace)
 	}
 	serving, err := certs.SelfSigned(webhookHosts(host), time.Now())
 	if err != nil {

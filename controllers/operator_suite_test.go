@@ -226,6 +226,7 @@ func (p *process) start() {
 		Namespace:              "entrustment-system",
 		Ledger:                 record,
 		Replica:                "replica-0",
+		RevocationGrace:        7 * time.Second,
 		CredentialReaders:      true,
 	})
 	Expect(err).NotTo(HaveOccurred())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -631,7 +632,11 @@ var _ = Describe("The operator", Ordered, func() {
 			}
 			Expect(wrote).NotTo(BeEmpty())
 			for request, times := range wrote {
-				Expect(times).To(Equal(1), request)
+				allowed := 1
+				if strings.Contains(request, "/personaldataaccesses/") {
+					allowed = 2 // what was lost is noted with the loss, and cleared once nobody holds it
+				}
+				Expect(times).To(BeNumerically("<=", allowed), request)
 			}
 		})
 

@@ -20,6 +20,7 @@ import (
 	"entrustment.dev/operator/controllers/exposure"
 	"entrustment.dev/operator/controllers/metrics"
 	"entrustment.dev/operator/controllers/networkpolicy"
+	"entrustment.dev/operator/controllers/revocation"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/scope"
 	"entrustment.dev/operator/controllers/snapshot"
@@ -66,14 +67,19 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
 			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock, Readers: o.CredentialReaders,
 		}
+		ending = &revocation.Reconciler{
+			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("revocation"), Secrets: delivery,
+			Recorder: recorder, Ledger: record, Grace: o.RevocationGrace, Recheck: o.Recheck,
+		}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
 		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
-		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission"), Ledger: record},
+		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission"), Recorder: recorder, Ledger: record},
 		&deadline.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("deadline")},
 		delivery,
+		ending,
 		readers,
 		status.Options{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Recheck: o.Recheck,
@@ -99,7 +105,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		server.Register(path, handler)
 	}
 
-	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, webhook.Denials, apply.Writes); err != nil {
+	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, ending, webhook.Denials, apply.Writes); err != nil {
 		return err
 	}
 	published := func(*http.Request) error {
@@ -118,7 +124,9 @@ type Options struct {
 	Location *time.Location // of calendar dates; nil is UTC
 	Lookout  time.Duration  // how often the clock is looked at, at least; zero is snapshot.Lookout
 
-	Recheck time.Duration // how often pods are looked at for the status of stores; zero is status.Recheck
+	Recheck time.Duration // how often pods are looked at for the status of stores; zero is a few minutes
+
+	RevocationGrace time.Duration // pods that are ended have no longer than this to stop, nor than they ask for; from 0 to revocation.MaxGrace
 
 	CredentialReaders bool // let ServiceAccounts that declare a purpose read what is delivered for it, through the API
 

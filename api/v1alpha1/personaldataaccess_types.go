@@ -50,6 +50,41 @@ type PersonalDataAccess struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=512
 	Grants []Grant `json:"grants,omitempty"`
+
+	// draining are grants that ended and under which pods may still be there, sorted by entrustment and purpose. It grants
+	// nothing: it is how the operator remembers whom it has to end. Absent: none.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=512
+	Draining []DrainingGrant `json:"draining,omitempty"`
+}
+
+// DrainingGrant is a purpose and an entrustment under which pods reached stores that they may not reach any more.
+type DrainingGrant struct {
+	// purpose that the pods carry as the label entrustment.dev/purpose.
+	//
+	// +required
+	Purpose Name `json:"purpose"`
+
+	// entrustment that the pods carry as the label entrustment.dev/entrustment. Absent: they do not carry it.
+	//
+	// +optional
+	Entrustment Name `json:"entrustment,omitempty"`
+
+	// stores that the pods reached, "namespace/name".
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=127
+	Stores []string `json:"stores,omitempty"`
+
+	// generation of this object that was the last to grant one of the stores: pods that were let in by a later one are not
+	// concerned.
+	//
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
 }
 
 // Grant is a purpose and an entrustment under which a pod reaches stores.

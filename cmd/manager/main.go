@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"entrustment.dev/operator/controllers"
+	"entrustment.dev/operator/controllers/revocation"
 )
 
 // version is set when a release is built.
@@ -37,6 +38,8 @@ func run() (err error) {
 	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "namespace of the leader's lease")
 	flag.BoolVar(&options.CredentialReaders, "credential-readers", false,
 		"let ServiceAccounts that declare a purpose by their labels read the Secrets delivered for it through the API")
+	flag.DurationVar(&options.RevocationGrace, "revocation-grace", revocation.Grace,
+		"how long pods whose grant ended have to stop, at most; a pod that asks for less gets less; up to "+revocation.MaxGrace.String())
 	zone := flag.String("time-zone", "UTC", "IANA time zone of calendar dates, such as Asia/Tokyo")
 	record := flag.String("ledger", "-", "file to which the lines of the ledger are added; - is the standard output, empty turns it off")
 	flag.StringVar(&options.Replica, "replica", cmp.Or(os.Getenv("POD_NAME"), hostname()), "name of this replica's chain in the ledger")

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +21,7 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/apply"
+	"entrustment.dev/operator/internal/draining"
 	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/internal/render"
 )
@@ -32,14 +34,24 @@ type Reconciler struct {
 	Publisher *snapshot.Publisher
 	Cache     client.Reader
 	Writer    apply.Writer
+	Recorder  eventRecorder
 	Ledger    recorder
 }
 
+type eventRecorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+// reasonNotDrained is that of the event that tells of pods that nobody will end.
+const reasonNotDrained = "NotDrained"
+
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=entrustment.dev,resources=personaldataaccesses,verbs=get;list;watch;create;update;patch;delete
 
 // SetupWithManager follows the snapshot, watches the objects for what others do to them, and waits for bound namespaces
 // that do not exist yet.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	follower := r.Publisher.Follow(snapshot.Parameters, changedNamespaces)
 	return builder.ControllerManagedBy(mgr).Named("admission").
 		Watches(&v1alpha1.PersonalDataAccess{}, handler.EnqueueRequestsFromMapFunc(
 			func(_ context.Context, access client.Object) []reconcile.Request {
@@ -49,9 +61,9 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			UpdateFunc: func(event.UpdateEvent) bool { return false },
 			DeleteFunc: func(event.DeleteEvent) bool { return false },
 		})).
-		WatchesRawSource(r.Publisher.Follow(changedNamespaces)).
+		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(follower.Attempts(r))
 }
 
 // changedNamespaces are those that were bound or unbound, and those whose grants changed.
@@ -92,20 +104,43 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return reconcile.Result{}, err
 	}
 	access, bound := current.NamespaceAccess(req.Name)
-	if !bound {
+	noted, left := draining.Note(current, before, access.Grants)
+	switch {
+	case !bound && len(noted) == 0:
 		return reconcile.Result{}, r.remove(ctx, current, before)
+	case !bound:
+		access = nothing(before)
+	default:
+		if same, err := r.isStill(ctx, req.Name, access.Namespace); err != nil || !same {
+			return reconcile.Result{}, err
+		}
 	}
-	if same, err := r.isStill(ctx, req.Name, access.Namespace); err != nil || !same {
-		return reconcile.Result{}, err
-	}
-	wrote, err := r.Writer.Ensure(ctx, render.Access(req.Name, access))
+	wrote, err := r.Writer.Amend(ctx, before, render.Access(req.Name, access, noted...))
 	if apply.Terminating(err) || apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil // there is no namespace to show it to; a new one wakes us
 	}
 	if wrote && err == nil {
 		r.Ledger.Record(changes(current, req.Name, before, access.Grants)...)
+		r.overlooked(before, left)
 	}
 	return reconcile.Result{}, err
+}
+
+// nothing is what a namespace is shown that is no longer bound, while pods that it once let in are ended.
+func nothing(before *v1alpha1.PersonalDataAccess) entrustment.Access {
+	return entrustment.Access{
+		Processor: before.ProcessorName, Enforcement: before.Enforcement, Namespace: types.UID(before.Labels[v1alpha1.LabelNamespaceUID]),
+	}
+}
+
+// overlooked tells of ended grants that were too many to be noted.
+func (r *Reconciler) overlooked(access *v1alpha1.PersonalDataAccess, left []v1alpha1.DrainingGrant) {
+	if len(left) == 0 {
+		return
+	}
+	r.Recorder.Eventf(access, nil, corev1.EventTypeWarning, reasonNotDrained, "Revoke",
+		"%d grants ended beyond those that there is room to note, the first for purpose %q under entrustment %q: delete the pods that declare them",
+		len(left), left[0].Purpose, left[0].Entrustment)
 }
 
 // isStill says whether a namespace is the one that the snapshot knows. If not, it has just been made, perhaps by somebody

@@ -88,10 +88,11 @@ func (r *Reconciler) await(ctx context.Context, mgr manager.Manager) error {
 }
 
 func (r *Reconciler) watch(mgr manager.Manager) error {
+	follower := r.Publisher.Follow(snapshot.Policies, changedStores)
 	err := builder.ControllerManagedBy(mgr).Named("clusternetworkpolicy").
 		Watches(&policyv1alpha2.ClusterNetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(storeOf)).
-		WatchesRawSource(r.Publisher.Follow(changedStores)).
-		Complete(r)
+		WatchesRawSource(follower).
+		Complete(follower.Attempts(r))
 	r.installed.Store(err == nil)
 	return err
 }

@@ -212,6 +212,23 @@ func (r *Reconciler) Delivered(current *entrustment.Snapshot, store *v1alpha1.Pe
 	return is(metav1.ConditionTrue, v1alpha1.ReasonDelivered, "copies in the namespaces that are granted a credential: %d; none elsewhere", copies)
 }
 
+// Undue are the copies in a namespace that it is granted no more, sorted; false: they are not known.
+func (r *Reconciler) Undue(ctx context.Context, current *entrustment.Snapshot, namespace string) (names []string, known bool, err error) {
+	if !r.Secrets.Synced(namespace) {
+		binding, err := r.binding(ctx, namespace)
+		return nil, binding == nil && err == nil, err
+	}
+	granted := r.delivered(current, namespace)
+	for _, live := range r.Secrets.Managed(namespace) {
+		_, ours := render.Delivered(live)
+		if ours && !slices.ContainsFunc(granted, func(d entrustment.Delivery) bool { return d.Name == live.Name }) {
+			names = append(names, live.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, true, nil
+}
+
 // stands says whether a copy is there, and says what its source does.
 func (r *Reconciler) stands(namespace string, d *entrustment.Delivery) bool {
 	live := &corev1.Secret{}

@@ -87,6 +87,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			return declares
 		})))
 	}
+	follower := r.Publisher.Follow(snapshot.Credentials, changedNamespaces)
 	return controlled.
 		Watches(&rbacv1.RoleBinding{}, there, own).
 		Watches(&rbacv1.Role{}, there, own).
@@ -94,9 +95,9 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			UpdateFunc: func(event.UpdateEvent) bool { return false },
 		})).
 		WatchesRawSource(r.Secrets.Changes(r.concerned)).
-		WatchesRawSource(r.Publisher.Follow(changedNamespaces)).
+		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(follower.Attempts(r))
 }
 
 // Reconcile delivers to a namespace what it is granted, and takes away what it is not.

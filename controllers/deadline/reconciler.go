@@ -35,11 +35,12 @@ type Reconciler struct {
 
 // SetupWithManager watches pods that act under a contract, and follows what their namespaces are granted.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	follower := r.Publisher.Follow(snapshot.Pods, r.changedPods)
 	return builder.ControllerManagedBy(mgr).Named("deadline").
 		Watches(&corev1.Pod{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.NewPredicateFuncs(contracted))).
-		WatchesRawSource(r.Publisher.Follow(r.changedPods)).
+		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(follower.Attempts(r))
 }
 
 // contracted says whether a pod acts under a contract.

@@ -51,15 +51,16 @@ type Reconciler struct {
 // SetupWithManager follows the snapshot, watches policies for what others do to them and beside them, and waits for bound
 // namespaces that do not exist yet.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	follower := r.Publisher.Follow(snapshot.Policies, changedNamespaces)
 	return builder.ControllerManagedBy(mgr).Named("egress").
 		Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(r.namespaceOf)).
 		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{
 			UpdateFunc: func(event.UpdateEvent) bool { return false },
 			DeleteFunc: func(event.DeleteEvent) bool { return false },
 		})).
-		WatchesRawSource(r.Publisher.Follow(changedNamespaces)).
+		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(follower.Attempts(r))
 }
 
 // namespaceOf wakes the namespace of a policy that belongs to it, and a bound one for what others write there.

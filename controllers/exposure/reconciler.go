@@ -45,7 +45,7 @@ var everything = reconcile.Request{}
 
 // SetupWithManager watches all of RBAC, and follows the snapshot.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
-	b := builder.ControllerManagedBy(mgr).Named("exposure").WatchesRawSource(r.Publisher.Follow(changed))
+	b := builder.ControllerManagedBy(mgr).Named("exposure").WatchesRawSource(r.Publisher.Follow(snapshot.Unordered, changed))
 	for _, kind := range []client.Object{&rbacv1.ClusterRole{}, &rbacv1.ClusterRoleBinding{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}} {
 		b.Watches(kind, later)
 	}

@@ -56,6 +56,7 @@ type eventRecorder interface {
 
 // SetupWithManager follows the snapshot, and watches policies and finalizers for what others do to them.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	follower := r.Publisher.Follow(snapshot.Policies, changedStores)
 	return builder.ControllerManagedBy(mgr).Named("networkpolicy").
 		For(&v1alpha1.PersonalDataStore{}, builder.WithPredicates(predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return false },
@@ -63,9 +64,9 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			DeleteFunc: func(event.DeleteEvent) bool { return false },
 		})).
 		Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(isolatedStores)).
-		WatchesRawSource(r.Publisher.Follow(changedStores)).
+		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(r)
+		Complete(follower.Attempts(r))
 }
 
 // released says whether a store began to go, or lost its finalizer; everything else comes with the snapshot.

@@ -64,7 +64,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 		&handler.TypedEnqueueRequestForObject[*admissionregistrationv1.MutatingWebhookConfiguration]{})
 	return builder.ControllerManagedBy(mgr).Named("scope").
 		WatchesRawSource(configuration).
-		WatchesRawSource(r.Publisher.Follow(r.moved)).
+		WatchesRawSource(r.Publisher.Follow(snapshot.Unordered, r.moved)).
 		Complete(r)
 }
 

@@ -3,12 +3,12 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"entrustment.dev/operator/internal/entrustment"
 )
@@ -16,18 +16,34 @@ import (
 // ErrNotReady is the answer of Current before the first snapshot.
 var ErrNotReady = errors.New("the operator is still reading what is granted")
 
-// Publisher holds the snapshot in force and wakes those who follow it. The zero Publisher has none yet.
+// Publisher holds the snapshot in force and wakes those who follow it, each stage after the ones before it. The zero
+// Publisher has no snapshot yet.
 type Publisher struct {
-	current atomic.Pointer[entrustment.Snapshot]
+	current atomic.Pointer[edition]
 
 	mu        sync.Mutex
-	followers []chan struct{}
+	followers []*Follower
+	moved     chan struct{}    // closed when a stage may have come further
+	passed    map[Stage]moment // when the stages before this one were last done
+}
+
+// edition is a snapshot in its place among all that were published.
+type edition struct {
+	snapshot *entrustment.Snapshot
+	number   uint64 // from 1
+	at       time.Time
+}
+
+// moment is how long after its publication something happened to an edition.
+type moment struct {
+	number uint64
+	after  time.Duration
 }
 
 // Current is the snapshot in force; ErrNotReady before the first.
 func (p *Publisher) Current() (*entrustment.Snapshot, error) {
-	if snapshot := p.current.Load(); snapshot != nil {
-		return snapshot, nil
+	if e := p.current.Load(); e != nil {
+		return e.snapshot, nil
 	}
 	return nil, ErrNotReady
 }
@@ -36,72 +52,57 @@ func (p *Publisher) Current() (*entrustment.Snapshot, error) {
 func (p *Publisher) Publish(next *entrustment.Snapshot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current.Store(next)
-	for _, follower := range p.followers {
-		wake(follower)
+	e := &edition{snapshot: next, number: 1, at: time.Now()}
+	if last := p.current.Load(); last != nil {
+		e.number = last.number + 1
+	}
+	p.current.Store(e)
+	for _, f := range p.followers {
+		wake(f.woken)
 	}
 }
 
 // Changes names the roots that have to be looked at again when one snapshot follows another; old is nil for the first.
 type Changes func(ctx context.Context, old, next *entrustment.Snapshot) []reconcile.Request
 
-// Follow is a source of the changes between one snapshot and the next. It has not synced before there is a snapshot, so
-// that a reconciler that follows never runs without one. A follower that is slow misses snapshots, but no change.
-func (p *Publisher) Follow(changes Changes) source.SyncingSource {
-	return &follower{publisher: p, changes: changes, synced: make(chan struct{})}
-}
-
-type follower struct {
-	publisher *Publisher
-	changes   Changes
-	synced    chan struct{}
-}
-
-// Start wakes the reconciler until the context ends.
-func (f *follower) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	published := f.publisher.subscribe()
-	go func() {
-		var seen *entrustment.Snapshot
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-published:
-			}
-			next, err := f.publisher.Current()
-			if err != nil || next == seen {
-				continue
-			}
-			for _, request := range f.changes(ctx, seen, next) {
-				queue.Add(request)
-			}
-			if seen == nil {
-				close(f.synced)
-			}
-			seen = next
-		}
-	}()
-	return nil
-}
-
-// WaitForSync returns once the first snapshot was followed.
-func (f *follower) WaitForSync(ctx context.Context) error {
-	select {
-	case <-f.synced:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// subscribe returns a channel that is filled whenever there is a snapshot that its reader may not have seen.
-func (p *Publisher) subscribe() <-chan struct{} {
+// Follow is a source of the changes between one snapshot and the next, in the stage's turn. It has not synced before there
+// is a snapshot, so that a reconciler that follows never runs without one. A follower that is slow misses snapshots, but no
+// change. Those who come later wait until the reconciler has attempted its requests: it has to be wrapped by Attempts.
+func (p *Publisher) Follow(stage Stage, changes Changes) *Follower {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	published := make(chan struct{}, 1)
-	p.followers = append(p.followers, published)
-	wake(published)
-	return published
+	f := &Follower{
+		publisher: p, stage: stage, changes: changes, synced: make(chan struct{}), woken: make(chan struct{}, 1),
+		due: map[reconcile.Request]span{}, oldest: map[uint64]int{}, held: map[reconcile.Request]bool{},
+	}
+	p.followers = append(p.followers, f)
+	wake(f.woken)
+	return f
+}
+
+// Elapsed is how long after the publication of the snapshot in force the stages before this one had attempted all that it
+// asked for; false: they have not, or nobody waited for them.
+func (p *Publisher) Elapsed(before Stage) (time.Duration, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, m := p.current.Load(), p.passed[before]
+	return m.after, e != nil && m.number == e.number
+}
+
+// forget lets nobody wait any more for a follower that has stopped.
+func (p *Publisher) forget(f *Follower) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.followers = slices.DeleteFunc(p.followers, func(other *Follower) bool { return other == f })
+	p.move()
+}
+
+// move tells those who wait for a turn to look again.
+func (p *Publisher) move() {
+	if p.moved != nil {
+		close(p.moved)
+		p.moved = nil
+	}
 }
 
 // wake fills a channel of one; a reader that is already due need not be told twice.

@@ -162,7 +162,7 @@ var _ = Describe("A follower", func() {
 	}
 
 	It("has not synced before there is a snapshot", func(ctx context.Context) {
-		follower := publisher.Follow(added)
+		follower := publisher.Follow(snapshot.Unordered, added)
 		Expect(follower.Start(ctx, queue)).To(Succeed())
 		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
@@ -175,7 +175,7 @@ var _ = Describe("A follower", func() {
 
 	It("is woken for what changed, from the snapshot that it saw last", func(ctx context.Context) {
 		publisher.Publish(compile("a"))
-		follower := publisher.Follow(added)
+		follower := publisher.Follow(snapshot.Unordered, added)
 		Expect(follower.Start(ctx, queue)).To(Succeed())
 		Expect(woken()).To(Equal(request("a")), "one that comes late is told of all")
 
@@ -188,7 +188,7 @@ var _ = Describe("A follower", func() {
 	It("that is slow misses snapshots but no change", func(ctx context.Context) {
 		seen, hold := make(chan struct{}), make(chan struct{})
 		first := true
-		Expect(publisher.Follow(func(ctx context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
+		Expect(publisher.Follow(snapshot.Unordered, func(ctx context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
 			if first {
 				first = false
 				close(seen)

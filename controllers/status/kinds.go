@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/entrustment"
 )
 
@@ -29,8 +30,8 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 		o.purposes().setupWithManager(mgr),
 		o.processors().setupWithManager(mgr),
 		o.entrustments().setupWithManager(mgr),
-		o.stores().setupWithManager(mgr, func(b *builder.Builder) {
-			b.Watches(&networkingv1.NetworkPolicy{}, handler.EnqueueRequestsFromMapFunc(o.storesOf))
+		o.stores().setupWithManager(mgr, func(b *builder.Builder, follower *snapshot.Follower) {
+			b.Watches(&networkingv1.NetworkPolicy{}, follower.InTurn(o.storesOf))
 			if o.Changed != nil {
 				b.WatchesRawSource(source.Channel(o.Changed, &handler.EnqueueRequestForObject{}))
 			}

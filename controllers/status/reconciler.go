@@ -83,13 +83,14 @@ type reconciler[O client.Object, S any] struct {
 }
 
 // setupWithManager follows the snapshot and watches the objects, so that a status that somebody else changed is told again.
-func (r *reconciler[O, S]) setupWithManager(mgr manager.Manager, also ...func(*builder.Builder)) error {
+func (r *reconciler[O, S]) setupWithManager(mgr manager.Manager, also ...func(*builder.Builder, *snapshot.Follower)) error {
+	follower := r.Publisher.Follow(snapshot.Telling, r.outdated)
 	b := builder.ControllerManagedBy(mgr).Named("status-" + r.name).
 		For(r.empty()).
-		WatchesRawSource(r.Publisher.Follow(r.outdated)).
+		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
 	for _, watch := range also {
-		watch(b)
+		watch(b, follower)
 	}
 	return b.Complete(r)
 }

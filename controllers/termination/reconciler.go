@@ -43,7 +43,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			UpdateFunc: func(e event.UpdateEvent) bool { return terminated(e.ObjectNew) || released(e) },
 			DeleteFunc: func(event.DeleteEvent) bool { return false },
 		})).
-		WatchesRawSource(r.Publisher.Follow(begun)).
+		WatchesRawSource(r.Publisher.Follow(snapshot.Unordered, begun)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
 }

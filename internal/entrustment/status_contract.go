@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"entrustment.dev/operator/api/v1alpha1"
 )
@@ -46,6 +47,19 @@ func (s *Snapshot) EntrustmentStatus(name string) (v1alpha1.EntrustmentStatus, b
 	s.disposed(&say, c)
 	status.Conditions = say.sorted()
 	return status, true
+}
+
+// Lapsed says whether an Entrustment for a store that cuts is known to have ended, or to be withdrawn for now, by itself or by
+// what is above it.
+func (s *Snapshot) Lapsed(name string) bool {
+	c := s.contracts[name]
+	if c == nil || c.obj.DeletionTimestamp == nil && (c.activity == nil || c.activity.reason == v1alpha1.ReasonNotYetInForce) {
+		return false
+	}
+	return slices.ContainsFunc(c.obj.Spec.Stores, func(ref v1alpha1.StoreReference) bool {
+		store := s.Store(types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
+		return store != nil && !Reports(store)
+	})
 }
 
 // effective is what is left of a contract after intersection along the chain and with the stores.

@@ -18,6 +18,7 @@ const (
 	GrantWidened   Event = "GrantWidened"   // … and now reaches more stores, or longer
 	GrantNarrowed  Event = "GrantNarrowed"  // … and now reaches fewer stores, or less long
 	GrantWithdrawn Event = "GrantWithdrawn" // … and now may not any more
+	PodsEnded      Event = "PodsEnded"      // … and the pods that acted under it were told to end
 	Refused        Event = "Refused"        // somebody was refused something
 	Intervened     Event = "Intervened"     // somebody used break-glass
 	DriftRepaired  Event = "DriftRepaired"  // something that others had changed was put back

@@ -10,8 +10,8 @@ import (
 	"entrustment.dev/operator/internal/entrustment"
 )
 
-// Access shows a namespace what its pods may do now.
-func Access(namespace string, access entrustment.Access) *apiac.PersonalDataAccessApplyConfiguration {
+// Access shows a namespace what its pods may do now, and keeps in mind what is draining.
+func Access(namespace string, access entrustment.Access, draining ...v1alpha1.DrainingGrant) *apiac.PersonalDataAccessApplyConfiguration {
 	rendered := apiac.PersonalDataAccess(v1alpha1.PersonalDataAccessName, namespace).
 		WithLabels(map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}).
 		WithProcessorName(access.Processor).
@@ -31,6 +31,14 @@ func Access(namespace string, access entrustment.Access) *apiac.PersonalDataAcce
 	}
 	if !first.IsZero() {
 		rendered.WithNextChangeTime(seconds(first))
+	}
+	for i := range draining {
+		d := &draining[i]
+		note := apiac.DrainingGrant().WithPurpose(d.Purpose).WithStores(d.Stores...).WithGeneration(d.Generation)
+		if d.Entrustment != "" {
+			note.WithEntrustment(d.Entrustment)
+		}
+		rendered.WithDraining(note)
 	}
 	return rendered
 }

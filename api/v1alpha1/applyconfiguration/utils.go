@@ -30,6 +30,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.DataProcessorStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Disposal"):
 		return &apiv1alpha1.DisposalApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DrainingGrant"):
+		return &apiv1alpha1.DrainingGrantApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EffectiveExtent"):
 		return &apiv1alpha1.EffectiveExtentApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EgressDestination"):

@@ -213,6 +213,24 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: dev.entrustment.operator.api.v1alpha1.Disposition
   scalar: string
+- name: dev.entrustment.operator.api.v1alpha1.DrainingGrant
+  map:
+    fields:
+    - name: entrustment
+      type:
+        namedType: dev.entrustment.operator.api.v1alpha1.Name
+    - name: generation
+      type:
+        scalar: numeric
+    - name: purpose
+      type:
+        namedType: dev.entrustment.operator.api.v1alpha1.Name
+    - name: stores
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: dev.entrustment.operator.api.v1alpha1.EffectiveExtent
   map:
     fields:
@@ -526,6 +544,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: apiVersion
       type:
         scalar: string
+    - name: draining
+      type:
+        list:
+          elementType:
+            namedType: dev.entrustment.operator.api.v1alpha1.DrainingGrant
+          elementRelationship: atomic
     - name: enforcement
       type:
         namedType: dev.entrustment.operator.api.v1alpha1.Enforcement

@@ -33,6 +33,9 @@ type PersonalDataAccessApplyConfiguration struct {
 	// grants in force, one for each purpose and entrustment under which a pod of this namespace reaches a store now,
 	// sorted by entrustment and purpose. Absent: none.
 	Grants []GrantApplyConfiguration `json:"grants,omitempty"`
+	// draining are grants that ended and under which pods may still be there, sorted by entrustment and purpose. It grants
+	// nothing: it is how the operator remembers whom it has to end. Absent: none.
+	Draining []DrainingGrantApplyConfiguration `json:"draining,omitempty"`
 }
 
 // PersonalDataAccess constructs a declarative configuration of the PersonalDataAccess type for use with
@@ -282,6 +285,19 @@ func (b *PersonalDataAccessApplyConfiguration) WithGrants(values ...*GrantApplyC
 			panic("nil value passed to WithGrants")
 		}
 		b.Grants = append(b.Grants, *values[i])
+	}
+	return b
+}
+
+// WithDraining adds the given value to the Draining field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Draining field.
+func (b *PersonalDataAccessApplyConfiguration) WithDraining(values ...*DrainingGrantApplyConfiguration) *PersonalDataAccessApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDraining")
+		}
+		b.Draining = append(b.Draining, *values[i])
 	}
 	return b
 }

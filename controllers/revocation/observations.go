@@ -1,0 +1,109 @@
+package revocation
+
+import (
+	"maps"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/draining"
+)
+
+var podKind = metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Pod"}
+
+// observations are what was seen of namespaces. They may be lost: what they spare is a second end of pods that were let in
+// under what is still granted.
+type observations struct {
+	mu   sync.Mutex
+	seen map[string]*sight
+}
+
+// sight is what was seen of one namespace.
+type sight struct {
+	holders      map[draining.Key]holders
+	left         map[draining.Key]Left
+	noncompliant int
+	told         map[types.UID]bool // pods of which it was told that they do not comply
+}
+
+// holders are the pods that were there after a grant was lost.
+type holders struct {
+	access     types.UID
+	generation int64
+	uids       map[types.UID]bool
+}
+
+func (o *observations) of(namespace string) *sight {
+	if o.seen == nil {
+		o.seen = map[string]*sight{}
+	}
+	if o.seen[namespace] == nil {
+		o.seen[namespace] = &sight{told: map[types.UID]bool{}}
+	}
+	return o.seen[namespace]
+}
+
+// known are the pods that held a noted grant when last seen; nil: nobody has looked since it was lost.
+func (o *observations) known(access *v1alpha1.PersonalDataAccess, note *v1alpha1.DrainingGrant) map[types.UID]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	h := o.of(access.Namespace).holders[draining.Of(note)]
+	if h.access != access.UID || h.generation != note.Generation {
+		return nil
+	}
+	return h.uids
+}
+
+func (o *observations) remember(namespace string, now map[draining.Key]holders) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.of(namespace).holders = now
+}
+
+func (o *observations) observe(namespace string, left map[draining.Key]Left) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.of(namespace).left = maps.Clone(left)
+}
+
+// isDraining says whether something was left in a namespace when it was last looked at.
+func (o *observations) isDraining(namespace string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.seen[namespace]
+	return s != nil && len(s.left) > 0
+}
+
+// isNews says whether nobody was told of a pod yet.
+func (o *observations) isNews(namespace string, uid types.UID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.of(namespace)
+	news := !s.told[uid]
+	s.told[uid] = true
+	return news
+}
+
+// count keeps how many pods do not comply, and forgets those that are gone.
+func (o *observations) count(namespace string, noncompliant int, there []pod) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.of(namespace)
+	s.noncompliant = noncompliant
+	told := map[types.UID]bool{}
+	for _, p := range there {
+		if s.told[p.object.UID] {
+			told[p.object.UID] = true
+		}
+	}
+	s.told = told
+}
+
+func (o *observations) forget(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.seen, namespace)
+}
