@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"context"
 	"slices"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -138,6 +139,56 @@ func describeTerms() {
 			Expect(dispose(ctx, admin, tiers[0])).To(Succeed())
 			Eventually(gone).WithArguments(ctx, client.ObjectKeyFromObject(tier(0)), tier(0)).Should(BeTrue())
 			Eventually(condition).WithArguments(ctx, tier(2), v1alpha1.ConditionAuthorized).Should(is(metav1.ConditionFalse, v1alpha1.ReasonParentNotFound))
+		})
+	})
+
+	Describe("that nears its end", func() {
+		It("is warned of once at 30, 7 and 1 day before, also through restarts and a clock that is set back", func(ctx context.Context) {
+			DeferCleanup(func() { now.SetTime(noon) })
+			end := noon.AddDate(0, 0, 40)
+			contract := builder.Entrustment("short").From("example-controller").To("billing-entrustee").Purposes("billing").Stores(queue).NotAfter(end).Obj()
+			create(ctx, contract)
+			warnings := func() map[string]int32 {
+				told := map[string]int32{}
+				for _, e := range events(ctx, "default") {
+					if e.Regarding.Name == "short" && e.Action == "Ending=True" {
+						told[e.Reason]++
+						if e.Series != nil {
+							told[e.Reason] += e.Series.Count - 1
+						}
+					}
+				}
+				return told
+			}
+			said := func(status metav1.ConditionStatus, reason v1alpha1.Reason) {
+				GinkgoHelper()
+				Eventually(condition).WithArguments(ctx, contract, v1alpha1.ConditionEnding).Should(is(status, reason))
+			}
+			said(metav1.ConditionFalse, v1alpha1.ReasonEndsLater)
+			now.SetTime(end.AddDate(0, 0, -30).Add(-time.Second))
+			Consistently(warnings).WithTimeout(300 * time.Millisecond).Should(BeEmpty())
+			now.SetTime(end.AddDate(0, 0, -30))
+			said(metav1.ConditionTrue, v1alpha1.ReasonEndsWithin30Days)
+
+			By("a restart and a jump over a week")
+			operator.stop()
+			now.SetTime(end.AddDate(0, 0, -3))
+			operator.start()
+			Eventually(operator.ready).Should(Succeed())
+			said(metav1.ConditionTrue, v1alpha1.ReasonEndsWithin7Days)
+			operator.stop()
+			operator.start()
+			Eventually(operator.ready).Should(Succeed())
+			now.SetTime(end.Add(-time.Hour))
+			said(metav1.ConditionTrue, v1alpha1.ReasonEndsWithin1Day)
+			Eventually(warnings).Should(Equal(map[string]int32{"EndsWithin30Days": 1, "EndsWithin7Days": 1, "EndsWithin1Day": 1}))
+
+			By("a clock that is set forward, and back")
+			now.SetTime(end.AddDate(1, 0, 0))
+			said(metav1.ConditionTrue, v1alpha1.ReasonEnded)
+			now.SetTime(noon)
+			said(metav1.ConditionFalse, v1alpha1.ReasonEndsLater)
+			Eventually(admittedTo).WithArguments(ctx, queuePolicy).Should(ContainElement("billing-entrustee under short"))
 		})
 	})
 

@@ -10,7 +10,7 @@ const (
 	// Entrustment: True Enforced, RecordedOnly; False the reason of the first False of Authorized, ScopeValid, Active, TransferBasisPresent.
 	ConditionReady = "Ready"
 
-	// ConditionSelectionCurrent of a DataProcessor: True SelectionCurrent, NotEntrusted; False SelectionMissing, SelectionExpired.
+	// ConditionSelectionCurrent of a DataProcessor: True SelectionCurrent, SelectionExpiresSoon (30 days), NotEntrusted; False SelectionMissing, SelectionExpired.
 	ConditionSelectionCurrent = "SelectionCurrent"
 
 	// ConditionIsolated of a PersonalDataStore: True PoliciesApplied; False PolicyPending, ForeignNetworkPolicy,
@@ -56,6 +56,10 @@ const (
 
 	// ConditionRevoked of an Entrustment: True Verified; False InForce, Draining.
 	ConditionRevoked = "Revoked"
+
+	// ConditionEnding of an Entrustment, and of a Purpose that ends, is True from 30 days before the end that time alone will
+	// bring: EndsWithin30Days, EndsWithin7Days, EndsWithin1Day, Ended; False EndsLater.
+	ConditionEnding = "Ending"
 
 	// ConditionDisposed of an Entrustment: True Completed; False NotDue, Pending, Overdue.
 	ConditionDisposed = "Disposed"
@@ -169,6 +173,12 @@ const (
 	ReasonReviewCurrent            Reason = "ReviewCurrent"
 	ReasonReviewDueSoon            Reason = "ReviewDueSoon"
 	ReasonLastReviewUnsatisfactory Reason = "LastReviewUnsatisfactory"
+	ReasonEndsLater                Reason = "EndsLater"
+	ReasonEndsWithin30Days         Reason = "EndsWithin30Days"
+	ReasonEndsWithin7Days          Reason = "EndsWithin7Days"
+	ReasonEndsWithin1Day           Reason = "EndsWithin1Day"
+	ReasonEnded                    Reason = "Ended"
+	ReasonSelectionExpiresSoon     Reason = "SelectionExpiresSoon"
 	ReasonVerified                 Reason = "Verified"
 	ReasonDraining                 Reason = "Draining"
 	ReasonCompleted                Reason = "Completed"

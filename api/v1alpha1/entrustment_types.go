@@ -490,7 +490,7 @@ type EntrustmentStatus struct {
 	Revocation *Revocation `json:"revocation,omitempty"`
 
 	// conditions of the entrustment: Ready, Authorized, ScopeValid, Active, TransferBasisPresent, ContractComplete,
-	// SupervisionCurrent, Revoked, Disposed.
+	// SupervisionCurrent, Ending, Revoked, Disposed.
 	//
 	// +optional
 	// +listType=map

@@ -38,13 +38,15 @@ var (
 		"Grants in force: a purpose under an entrustment, or none, in a namespace; by the DataProcessor to which it is bound.", []string{"processor"}, nil)
 	entrustments = prometheus.NewDesc("entrustment_entrustments",
 		"Entrustments, by the status and the reason of their condition Active.", []string{"active", "reason"}, nil)
+	ending = prometheus.NewDesc("entrustment_entrustments_ending",
+		"Entrustments that are in force, by how near their end is: the reason of their condition Ending.", []string{"reason"}, nil)
 	nextEnd = prometheus.NewDesc("entrustment_next_end_timestamp_seconds",
 		"Instant at which the next entrustment that is in force ends, in seconds since the epoch. Absent: none ends.", nil, nil)
 )
 
 // Describe lists what Collect collects.
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{age, objects, grants, entrustments, nextEnd} {
+	for _, d := range []*prometheus.Desc{age, objects, grants, entrustments, ending, nextEnd} {
 		descs <- d
 	}
 }
@@ -68,6 +70,9 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	}
 	for state, count := range summary.Entrustments {
 		gauge(entrustments, float64(count), strconv.FormatBool(state.Active), string(state.Reason))
+	}
+	for near, count := range summary.Ending {
+		gauge(ending, float64(count), string(near))
 	}
 	if !summary.NextEnd.IsZero() {
 		gauge(nextEnd, float64(summary.NextEnd.UnixMilli())/1000)

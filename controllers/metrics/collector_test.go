@@ -41,6 +41,12 @@ func TestMetrics(t *testing.T) {
 entrustment_entrustments{active="false",reason="Expired"} 1
 entrustment_entrustments{active="false",reason="Suspended"} 1
 entrustment_entrustments{active="true",reason="InForce"} 2
+# HELP entrustment_entrustments_ending Entrustments that are in force, by how near their end is: the reason of their condition Ending.
+# TYPE entrustment_entrustments_ending gauge
+entrustment_entrustments_ending{reason="EndsLater"} 0
+entrustment_entrustments_ending{reason="EndsWithin1Day"} 2
+entrustment_entrustments_ending{reason="EndsWithin30Days"} 0
+entrustment_entrustments_ending{reason="EndsWithin7Days"} 0
 # HELP entrustment_grants Grants in force: a purpose under an entrustment, or none, in a namespace; by the DataProcessor to which it is bound.
 # TYPE entrustment_grants gauge
 entrustment_grants{processor="acme"} 1

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -168,7 +169,22 @@ func (r *reconciler[O, S]) outdated(ctx context.Context, _, next *entrustment.Sn
 // announced are the conditions whose transitions people are told of.
 var announced = []string{v1alpha1.ConditionActive, v1alpha1.ConditionAuthorized, v1alpha1.ConditionIsolated}
 
+// warned are the reasons of which people are warned, whatever the status of their condition is.
+var warned = []v1alpha1.Reason{
+	v1alpha1.ReasonEndsWithin30Days, v1alpha1.ReasonEndsWithin7Days, v1alpha1.ReasonEndsWithin1Day,
+	v1alpha1.ReasonReviewDueSoon, v1alpha1.ReasonReviewOverdue, v1alpha1.ReasonLastReviewUnsatisfactory,
+	v1alpha1.ReasonSelectionExpiresSoon, v1alpha1.ReasonSelectionExpired, v1alpha1.ReasonCheckOverdue, v1alpha1.ReasonOverdue,
+}
+
+// announce tells of transitions once each: the status that was just written is the memory of what was told.
 func (r *reconciler[O, S]) announce(object O, before, after []metav1.Condition) {
+	for i := range after {
+		is, was := &after[i], meta.FindStatusCondition(before, after[i].Type)
+		if slices.Contains(announced, is.Type) || !slices.Contains(warned, v1alpha1.Reason(is.Reason)) || was != nil && was.Reason == is.Reason {
+			continue
+		}
+		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, is.Reason, fmt.Sprintf("%s=%s", is.Type, is.Status), "%s", is.Message)
+	}
 	for _, kind := range announced {
 		was, is := meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
 		if is == nil || was != nil && was.Status == is.Status {

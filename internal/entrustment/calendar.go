@@ -101,7 +101,35 @@ const (
 	defaultReviewPeriodDays = 365
 	defaultDisposalDueDays  = 30
 	reviewSoonDays          = 30
+	selectionSoonDays       = 30
 )
+
+// warnings are given so long before an end, the longest first.
+var warnings = [...]struct {
+	before time.Duration
+	reason v1alpha1.Reason
+}{
+	{30 * dayLength, v1alpha1.ReasonEndsWithin30Days},
+	{7 * dayLength, v1alpha1.ReasonEndsWithin7Days},
+	{dayLength, v1alpha1.ReasonEndsWithin1Day},
+}
+
+// nearness tells how near an end is: the last warning that is due. Zero is no end.
+func (c calendar) nearness(end time.Time) v1alpha1.Reason {
+	if end.IsZero() {
+		return v1alpha1.ReasonEndsLater
+	}
+	if _, ended := inForce(c.now, nil, &metav1.Time{Time: end}); ended {
+		return v1alpha1.ReasonEnded
+	}
+	near := v1alpha1.ReasonEndsLater
+	for _, w := range warnings {
+		if _, due := inForce(c.now, nil, &metav1.Time{Time: end.Add(-w.before)}); due {
+			near = w.reason
+		}
+	}
+	return near
+}
 
 // reviewPeriod is the number of days between two reviews.
 func reviewPeriod(e *v1alpha1.Entrustment) day {

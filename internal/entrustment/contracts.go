@@ -27,7 +27,7 @@ type contract struct {
 	activity  *fault // … of suspension and term
 	location  *fault // … of the countries of handling
 
-	until     time.Time // instant at which time alone ends it; zero: it has ended or never will
+	until     time.Time // instant at which time alone ends it, or has ended it
 	purposes  set       // effective along the chain; the stores' own purposes not yet applied
 	stores    []*store  // in every tier, all their categories in every tier
 	territory []string  // countries permitted by every tier; nil while no tier has been asked
@@ -126,14 +126,15 @@ func (s *contractCompiler) settle(c *contract) {
 	if spec.ParentName != "" {
 		if c.parent == nil || c.parent.progress == underway || c.parent.broken {
 			c.broken, c.parent = true, nil
+			c.until = c.obj.Spec.NotAfter.Time
 			s.bound(c)
 			return
 		}
 		c.inherit(c.parent)
 	}
 	s.authorize(c)
-	s.bound(c)
 	s.activate(c)
+	s.bound(c)
 	s.locate(c)
 	s.measure(c)
 	if !c.sound() {
@@ -242,9 +243,10 @@ func (s *contractCompiler) permission(by, c *contract) *fault {
 	return nil
 }
 
-// bound notes the instants of the tier's own term, of its review and of its disposal.
+// bound notes the instants of the tier's own term, of its end and the warnings before, of its review and of its disposal.
 func (s *contractCompiler) bound(c *contract) {
 	s.clock.addTerm(c.obj.Spec.NotBefore, &c.obj.Spec.NotAfter)
+	s.clock.addEnd(c.end())
 	s.clock.addRecords(s.calendar, c.obj)
 }
 

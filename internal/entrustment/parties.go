@@ -89,7 +89,9 @@ func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[st
 		p.name, p.obj = obj.Name, obj
 		s.parties[p.name] = p
 		if selection := obj.Spec.Selection; selection != nil {
-			s.clock.add(s.calendar.start(dayOf(selection.ValidUntil) + 1))
+			last := dayOf(selection.ValidUntil)
+			s.clock.add(s.calendar.start(last + 1))
+			s.clock.add(s.calendar.start(last - selectionSoonDays))
 		}
 		s.bindNamespaces(p, existing)
 	}

@@ -133,6 +133,7 @@ func (p *purpose) inherit(clock *boundaries) {
 	if p.banned {
 		p.flaw = v1alpha1.ReasonPurposeProhibited
 	}
+	clock.addEnd(p.until)
 }
 
 func (f *forest) close() {

@@ -116,6 +116,17 @@ func (b *boundaries) addTerm(from, until *metav1.Time) {
 	}
 }
 
+// addEnd notes an end and the warnings before it; zero is no end.
+func (b *boundaries) addEnd(end time.Time) {
+	if end.IsZero() {
+		return
+	}
+	b.add(end)
+	for _, w := range warnings {
+		b.add(end.Add(-w.before))
+	}
+}
+
 // earlier of two instants, where zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {

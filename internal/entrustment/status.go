@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -76,6 +77,9 @@ func (s *Snapshot) PurposeStatus(name string) (v1alpha1.PurposeStatus, bool) {
 	}
 	c := conditions{generation: p.obj.Generation}
 	s.purposeReady(&c, p)
+	if p.forest != nil && !p.until.IsZero() {
+		s.ending(&c, p.until)
+	}
 	status.Conditions = c.sorted()
 	return status, true
 }
@@ -96,6 +100,20 @@ func (s *Snapshot) countUses(p *purpose) (stores, contracts int32) {
 		}
 	}
 	return stores, contracts
+}
+
+// ending warns of an end before it comes.
+func (s *Snapshot) ending(c *conditions, end time.Time) {
+	const kind = v1alpha1.ConditionEnding
+	at := s.calendar.write(end)
+	switch near := s.calendar.nearness(end); near {
+	case v1alpha1.ReasonEndsLater:
+		c.isFalse(kind, near, "ends at %s", at)
+	case v1alpha1.ReasonEnded:
+		c.isTrue(kind, near, "ended at %s", at)
+	default:
+		c.isTrue(kind, near, "ends at %s; renew it in time, or end what depends on it", at)
+	}
 }
 
 func (s *Snapshot) purposeReady(c *conditions, p *purpose) {
@@ -265,6 +283,9 @@ func (s *Snapshot) selectionCurrent(c *conditions, p *party) {
 	case selection.ValidUntil != "" && dayOf(selection.ValidUntil) < s.calendar.today:
 		c.isFalse(v1alpha1.ConditionSelectionCurrent, v1alpha1.ReasonSelectionExpired,
 			"the assessment was to be repeated by %s; assess again and record it in spec.selection", selection.ValidUntil)
+	case selection.ValidUntil != "" && dayOf(selection.ValidUntil)-selectionSoonDays <= s.calendar.today:
+		c.isTrue(v1alpha1.ConditionSelectionCurrent, v1alpha1.ReasonSelectionExpiresSoon,
+			"the assessment is to be repeated by %s; assess again and record it in spec.selection", selection.ValidUntil)
 	default:
 		c.isTrue(v1alpha1.ConditionSelectionCurrent, v1alpha1.ReasonSelectionCurrent, "assessed on %s: %s", selection.AssessedDate, selection.Result)
 	}

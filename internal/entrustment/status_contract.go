@@ -44,6 +44,7 @@ func (s *Snapshot) EntrustmentStatus(name string) (v1alpha1.EntrustmentStatus, b
 	contractReady(&say, c)
 	contractComplete(&say, c)
 	s.supervisionCurrent(&say, c)
+	s.ending(&say, c.end())
 	s.disposed(&say, c)
 	status.Conditions = say.sorted()
 	return status, true
@@ -238,6 +239,14 @@ func (s *Snapshot) disposed(say *conditions, c *contract) {
 	default:
 		say.isFalse(kind, v1alpha1.ReasonPending, "due by %s; %s", due, recordDisposal(c))
 	}
+}
+
+// end is the instant at which time alone ends the contract, or at which it was terminated.
+func (c *contract) end() time.Time {
+	if own := end(c.obj); own.Before(c.until) {
+		return own
+	}
+	return c.until
 }
 
 // recordDisposal is the next step of one whose data are still to be returned or erased.

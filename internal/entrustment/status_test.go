@@ -103,7 +103,9 @@ func TestEntrustmentConditions(t *testing.T) {
 		complete   = v1alpha1.ConditionContractComplete
 		supervised = v1alpha1.ConditionSupervisionCurrent
 		disposed   = v1alpha1.ConditionDisposed
+		ending     = v1alpha1.ConditionEnding
 	)
+	feesEnd := time.Date(2027, time.March, 31, 15, 0, 0, 0, time.UTC)
 	type want map[string]string
 	for name, c := range map[string]struct {
 		of     string
@@ -139,6 +141,15 @@ func TestEntrustmentConditions(t *testing.T) {
 		"being deleted": {of: "fees", change: func(_ *entrustment.Inputs, e *v1alpha1.Entrustment) {
 			e.DeletionTimestamp = ptr.To(metav1.NewTime(cases.At))
 		}, want: want{active: "False/Terminating", ready: "False/Terminating", disposed: "False/Pending"}},
+		"far from its end":                    {of: "fees", want: want{ending: "False/EndsLater"}},
+		"a month and a second before its end": {of: "fees", at: feesEnd.AddDate(0, 0, -30).Add(-time.Second), want: want{ending: "False/EndsLater"}},
+		"a month before its end":              {of: "fees", at: feesEnd.AddDate(0, 0, -30), want: want{ending: "True/EndsWithin30Days"}},
+		"a week before its end":               {of: "fees", at: feesEnd.AddDate(0, 0, -7), want: want{ending: "True/EndsWithin7Days"}},
+		"a day before its end":                {of: "fees", at: feesEnd.AddDate(0, 0, -1), want: want{ending: "True/EndsWithin1Day"}},
+		"at its end":                          {of: "fees", at: feesEnd, want: want{ending: "True/Ended"}},
+		"before the end of its parent": {of: "fees-print-mailing", change: func(in *entrustment.Inputs, _ *v1alpha1.Entrustment) {
+			entrustmentNamed(in, "fees").Spec.NotAfter = metav1.NewTime(cases.At.AddDate(0, 0, 5))
+		}, want: want{ending: "True/EndsWithin7Days"}},
 		"before its term": {of: "fees", at: cases.At.AddDate(-1, 0, 0), want: want{active: "False/NotYetInForce"}},
 		"after its term":  {of: "fees", at: cases.At.AddDate(0, 4, 10), want: want{active: "False/Expired", disposed: "False/Pending"}},
 		"long after its term": {of: "fees", at: cases.At.AddDate(0, 7, 0),

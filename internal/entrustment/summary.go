@@ -13,7 +13,8 @@ type Summary struct {
 	Objects      map[string]int // by kind
 	Grants       map[string]int // by the DataProcessor to which the namespace is bound
 	Entrustments map[Activity]int
-	NextEnd      time.Time // of an entrustment that is in force; zero: none ends
+	Ending       map[v1alpha1.Reason]int // of those that are active: how near the end is
+	NextEnd      time.Time               // of an entrustment that is in force; zero: none ends
 }
 
 // Activity is what the condition Active of an Entrustment says.
@@ -30,6 +31,9 @@ func (s *Snapshot) Summary() Summary {
 		},
 		Grants:       map[string]int{},
 		Entrustments: map[Activity]int{},
+		Ending: map[v1alpha1.Reason]int{
+			v1alpha1.ReasonEndsLater: 0, v1alpha1.ReasonEndsWithin30Days: 0, v1alpha1.ReasonEndsWithin7Days: 0, v1alpha1.ReasonEndsWithin1Day: 0,
+		},
 	}
 	for _, p := range s.parties {
 		if !p.missing() {
@@ -48,6 +52,7 @@ func (s *Snapshot) Summary() Summary {
 		is := Activity{active.Status == metav1.ConditionTrue, v1alpha1.Reason(active.Reason)}
 		summary.Entrustments[is]++
 		if is.Active {
+			summary.Ending[s.calendar.nearness(c.end())]++
 			summary.NextEnd = earlier(summary.NextEnd, c.until)
 		}
 	}

@@ -28,7 +28,7 @@ type EntrustmentStatusApplyConfiguration struct {
 	// revocation is set while and after access ends.
 	Revocation *RevocationApplyConfiguration `json:"revocation,omitempty"`
 	// conditions of the entrustment: Ready, Authorized, ScopeValid, Active, TransferBasisPresent, ContractComplete,
-	// SupervisionCurrent, Revoked, Disposed.
+	// SupervisionCurrent, Ending, Revoked, Disposed.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
