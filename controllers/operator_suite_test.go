@@ -148,7 +148,10 @@ func proveLedger(ctx context.Context) {
 	report, err := auditledger.Verify(strings.NewReader(text), map[string]auditledger.Head{"replica-0": head})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(report.Problems).To(BeEmpty())
-	for _, event := range []auditledger.Event{auditledger.Started, auditledger.GrantMade, auditledger.GrantWithdrawn, auditledger.Refused, auditledger.Intervened, auditledger.DriftRepaired} {
+	for _, event := range []auditledger.Event{auditledger.Started, auditledger.GrantMade, auditledger.GrantWithdrawn, auditledger.Refused, auditledger.Intervened, auditledger.DriftRepaired,
+		auditledger.Suspended, auditledger.Resumed, auditledger.ContractEnded, auditledger.ContractTerminated,
+		auditledger.DisposalRecorded, auditledger.ApprovalGiven, auditledger.ApprovalWithdrawn,
+	} {
 		Expect(text).To(ContainSubstring(`"event":"` + string(event) + `"`))
 	}
 }

@@ -82,7 +82,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		ending,
 		readers,
 		status.Options{
-			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Clock: o.Clock, Recheck: o.Recheck,
+			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Ledger: record, Clock: o.Clock, Recheck: o.Recheck,
 			Clusterwide: wide, Changed: outside,
 			Credentials: delivery, Exposure: readers,
 			Guard: status.Guard{Reader: configuration, Cache: configuration, Shipped: shipped, Scoped: scope.Webhooks},

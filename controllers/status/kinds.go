@@ -61,6 +61,7 @@ func (o Options) allStores(context.Context) []reconcile.Request {
 func (o Options) purposes() *reconciler[*v1alpha1.Purpose, v1alpha1.PurposeStatus] {
 	return of(o, kind[*v1alpha1.Purpose, v1alpha1.PurposeStatus]{
 		name:       "purpose",
+		title:      "Purpose",
 		empty:      func() *v1alpha1.Purpose { return &v1alpha1.Purpose{} },
 		list:       &v1alpha1.PurposeList{},
 		status:     func(p *v1alpha1.Purpose) *v1alpha1.PurposeStatus { return &p.Status },
@@ -72,6 +73,7 @@ func (o Options) purposes() *reconciler[*v1alpha1.Purpose, v1alpha1.PurposeStatu
 func (o Options) processors() *reconciler[*v1alpha1.DataProcessor, v1alpha1.DataProcessorStatus] {
 	return of(o, kind[*v1alpha1.DataProcessor, v1alpha1.DataProcessorStatus]{
 		name:       "dataprocessor",
+		title:      "DataProcessor",
 		empty:      func() *v1alpha1.DataProcessor { return &v1alpha1.DataProcessor{} },
 		list:       &v1alpha1.DataProcessorList{},
 		status:     func(p *v1alpha1.DataProcessor) *v1alpha1.DataProcessorStatus { return &p.Status },
@@ -83,6 +85,7 @@ func (o Options) processors() *reconciler[*v1alpha1.DataProcessor, v1alpha1.Data
 func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.EntrustmentStatus] {
 	return of(o, kind[*v1alpha1.Entrustment, v1alpha1.EntrustmentStatus]{
 		name:       "entrustment",
+		title:      "Entrustment",
 		empty:      func() *v1alpha1.Entrustment { return &v1alpha1.Entrustment{} },
 		list:       &v1alpha1.EntrustmentList{},
 		status:     func(e *v1alpha1.Entrustment) *v1alpha1.EntrustmentStatus { return &e.Status },
@@ -95,6 +98,7 @@ func (o Options) stores() *reconciler[*v1alpha1.PersonalDataStore, v1alpha1.Pers
 	seen := &sightings{}
 	return of(o, kind[*v1alpha1.PersonalDataStore, v1alpha1.PersonalDataStoreStatus]{
 		name:       "personaldatastore",
+		title:      "PersonalDataStore",
 		empty:      func() *v1alpha1.PersonalDataStore { return &v1alpha1.PersonalDataStore{} },
 		list:       &v1alpha1.PersonalDataStoreList{},
 		status:     func(s *v1alpha1.PersonalDataStore) *v1alpha1.PersonalDataStoreStatus { return &s.Status },

@@ -32,6 +32,7 @@ const workers = 4
 // kind is what differs between the four kinds: objects of type O with a status of type S.
 type kind[O client.Object, S any] struct {
 	name  string
+	title string // as it is written
 	empty func() O
 	list  client.ObjectList
 
@@ -57,6 +58,7 @@ type Options struct {
 	Live      client.Reader // the API server itself, for pods
 	Writer    apply.Writer
 	Recorder  eventRecorder
+	Ledger    ledgerRecorder
 	Clock     clock.PassiveClock
 	Guard     Guard
 	Recheck   time.Duration // how often pods are looked at; zero is the constant Recheck
@@ -106,6 +108,9 @@ func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request)
 	if err := r.Cache.Get(ctx, req.NamespacedName, live); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	if r.Writer.Behind(live) {
+		return reconcile.Result{}, nil // its arrival wakes us
+	}
 	found, err := r.found(ctx, current, live, r.find)
 	result := reconcile.Result{RequeueAfter: found.again}
 	if err != nil || !found.known {
@@ -113,6 +118,8 @@ func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request)
 	}
 	want := live.DeepCopyObject().(O)
 	*r.status(want) = found.status
+	// Before the write, which is the memory of what was recorded: a crash between the two repeats a line, and loses none.
+	r.Ledger.Record(transitions(r.title, live, r.conditions(r.status(live)), r.conditions(&found.status))...)
 	wrote, err := r.Writer.Status(ctx, live, want)
 	if err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/ledger"
 	"entrustment.dev/operator/internal/reach"
 	"entrustment.dev/operator/internal/render"
 	"entrustment.dev/operator/test/builder"
@@ -79,7 +81,7 @@ var _ = Describe("The status of a store", func() {
 		store = builder.Store(namespace.Name, "ledger").AllowedPurposes("billing").Obj()
 		Expect(admin.Create(ctx, store)).To(Succeed())
 		now, recorder = clocktesting.NewFakePassiveClock(noon), events.NewFakeRecorder(8)
-		o = Options{Publisher: &snapshot.Publisher{}, Cache: admin, Live: admin, Writer: apply.NewWriter(admin, "status"), Recorder: recorder, Clock: now,
+		o = Options{Publisher: &snapshot.Publisher{}, Cache: admin, Live: admin, Writer: apply.NewWriter(admin, "status"), Recorder: recorder, Clock: now, Ledger: ledger.NewChain("status", io.Discard, nil, now),
 			Guard: Guard{Reader: admin, Shipped: shipped}}
 		Expect(admin.Create(ctx, builder.Pod(store.Namespace, "ledger-0").Label("app", "ledger").Obj())).To(Succeed())
 	})

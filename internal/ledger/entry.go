@@ -21,8 +21,17 @@ const (
 	PodsEnded      Event = "PodsEnded"      // … and the pods that acted under it were told to end
 	Refused        Event = "Refused"        // somebody was refused something
 	Intervened     Event = "Intervened"     // somebody used break-glass
-	DriftRepaired  Event = "DriftRepaired"  // something that others had changed was put back
-	Lost           Event = "Lost"           // the queue was full; the message says how many entries are missing
+	Suspended      Event = "Suspended"      // a contract, a party or a store was suspended
+	Resumed        Event = "Resumed"        // … and is not any more
+
+	ContractEnded      Event = "ContractEnded"      // its term is over
+	ContractTerminated Event = "ContractTerminated" // the object was deleted
+	DisposalRecorded   Event = "DisposalRecorded"   // the data were returned or erased
+	ApprovalGiven      Event = "ApprovalGiven"      // a sub-entrustment is permitted that was not
+	ApprovalWithdrawn  Event = "ApprovalWithdrawn"  // … and is not any more
+
+	DriftRepaired Event = "DriftRepaired" // something that others had changed was put back
+	Lost          Event = "Lost"          // the queue was full; the message says how many entries are missing
 )
 
 // Entry is one line. What does not apply is left out. It never holds the content of a Secret.
