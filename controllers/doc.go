@@ -9,6 +9,7 @@
 //	   │        ├─▶ status          conditions of the four kinds, and events
 //	   │        └─▶ termination     a deleted contract, until its disposal is recorded
 //	   └──▶ webhook                 judges pods, warns at templates
+//	freshness ─▶ webhook            refuses while this replica is cut off
 //	cabundle ──▶ lets the API server trust the webhook
 //	rules    ──▶ keeps what the API server enforces by itself
 //

@@ -12,6 +12,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -46,7 +47,7 @@ const leaseName = "entrustment-operator"
 // The lease, and the events about it, are in the operator's own namespace.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=entrustment-system,resources=leases,verbs=create
-// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=entrustment-system,resources=leases,resourceNames=entrustment-operator,verbs=get;update
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=entrustment-system,resources=leases,resourceNames=entrustment-operator,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups="",namespace=entrustment-system,resources=events,verbs=create;patch
 
 // NewManager returns the operator, ready to start.
@@ -90,7 +91,7 @@ func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, authorizationv1.AddToScheme,
-		rbacv1.AddToScheme, policyv1alpha2.Install,
+		rbacv1.AddToScheme, coordinationv1.AddToScheme, policyv1alpha2.Install,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -126,19 +127,29 @@ func cacheOptions() cache.Options {
 // configurationCache holds the one webhook configuration, on every replica. It is a cache of its own: reconcilers wait until
 // all of their cache is warm, and until then it takes a webhook that is trusted to say so.
 func configurationCache(mgr manager.Manager) (cache.Cache, error) {
+	return cacheOfOne(mgr, &admissionregistrationv1.MutatingWebhookConfiguration{}, "", cabundle.ConfigurationName)
+}
+
+// leaseCache holds the leader's lease, on every replica.
+func leaseCache(mgr manager.Manager, namespace string) (cache.Cache, error) {
+	return cacheOfOne(mgr, &coordinationv1.Lease{}, namespace, leaseName)
+}
+
+// cacheOfOne holds one object, on every replica. The namespace is empty for what has none.
+func cacheOfOne(mgr manager.Manager, kind client.Object, namespace, name string) (cache.Cache, error) {
+	one := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name)}
+	if namespace != "" {
+		one.Namespaces = map[string]cache.Config{namespace: {}}
+	}
 	own, err := cache.New(mgr.GetConfig(), cache.Options{
 		HTTPClient:       mgr.GetHTTPClient(),
 		Scheme:           mgr.GetScheme(),
 		Mapper:           mgr.GetRESTMapper(),
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&admissionregistrationv1.MutatingWebhookConfiguration{}: {
-				Field: fields.OneTermEqualSelector("metadata.name", cabundle.ConfigurationName),
-			},
-		},
+		ByObject:         map[client.Object]cache.ByObject{kind: one},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making a cache of the webhook configuration: %w", err)
+		return nil, fmt.Errorf("making a cache of %T %s: %w", kind, name, err)
 	}
 	return own, mgr.Add(everywhere{own})
 }

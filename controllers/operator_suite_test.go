@@ -94,7 +94,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	// The operator is who it will be in a cluster: its ServiceAccount, with the role that ships.
 	account, err := cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
 	Expect(err).NotTo(HaveOccurred())
-	operator = &process{config: account, port: port, probes: freePort()}
+	operator = &process{config: account, port: port, probes: freePort(), ledger: record}
 	operator.start()
 	DeferCleanup(func(ctx context.Context) {
 		operator.stop()
@@ -212,6 +212,10 @@ type process struct {
 	stop   func()
 	writes writes
 	gate   gate
+	cable  cable
+
+	ledger  io.Writer
+	silence time.Duration
 }
 
 func (p *process) start() {
@@ -220,6 +224,7 @@ func (p *process) start() {
 	config.QPS = -1
 	config.Wrap(p.writes.count)
 	config.Wrap(p.gate.hold)
+	config.Wrap(p.cable.carry)
 	mgr, err := controllers.NewManager(config, controllers.Options{
 		Clock: now, Lookout: 100 * time.Millisecond, Recheck: 200 * time.Millisecond,
 		WebhookBindAddress:     fmt.Sprintf("127.0.0.1:%d", p.port),
@@ -227,10 +232,11 @@ func (p *process) start() {
 		MetricsBindAddress:     "0",
 		LeaderElection:         true,
 		Namespace:              "entrustment-system",
-		Ledger:                 record,
+		Ledger:                 p.ledger,
 		Replica:                "replica-0",
 		RevocationGrace:        7 * time.Second,
 		CredentialReaders:      true,
+		Silence:                p.silence,
 	})
 	Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -307,6 +313,37 @@ func (g *gate) hold(next http.RoundTripper) http.RoundTripper {
 		}
 		return next.RoundTrip(r)
 	})
+}
+
+// cable leads to the API server. Once it is cut nothing gets through, and nobody is told: watches stay open, and silent.
+type cable struct{ cut atomic.Bool }
+
+func (c *cable) carry(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if c.cut.Load() {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		response, err := next.RoundTrip(r)
+		if err == nil {
+			response.Body = &carried{ReadCloser: response.Body, cable: c}
+		}
+		return response, err
+	})
+}
+
+type carried struct {
+	io.ReadCloser
+	cable *cable
+}
+
+func (c *carried) Read(into []byte) (int, error) {
+	for {
+		n, err := c.ReadCloser.Read(into)
+		if err != nil || !c.cable.cut.Load() {
+			return n, err
+		}
+	}
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

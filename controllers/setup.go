@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"entrustment.dev/operator/controllers/deadline"
 	"entrustment.dev/operator/controllers/egress"
 	"entrustment.dev/operator/controllers/exposure"
+	"entrustment.dev/operator/controllers/freshness"
 	"entrustment.dev/operator/controllers/metrics"
 	"entrustment.dev/operator/controllers/networkpolicy"
 	"entrustment.dev/operator/controllers/revocation"
@@ -98,9 +100,13 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		}
 	}
 
+	lease := &freshness.Lease{Snapshots: publisher, Silence: o.Silence, Alone: !o.LeaderElection}
+	if err := followLease(mgr, lease, o); err != nil {
+		return err
+	}
 	server := mgr.GetWebhookServer()
 	for path, handler := range webhook.Handlers(webhook.Dependencies{
-		Snapshots: publisher, Clock: o.Clock, Recorder: recorder, Live: mgr.GetAPIReader(), Access: mgr.GetClient(), Ledger: record,
+		Snapshots: lease, Clock: o.Clock, Recorder: recorder, Live: mgr.GetAPIReader(), Access: mgr.GetClient(), Ledger: record,
 	}) {
 		server.Register(path, handler)
 	}
@@ -114,8 +120,20 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 	}
 	return checks{
 		{"snapshot", published}, {"webhook", server.StartedChecker()}, {"cabundle", trust.Trusted}, {"rules", keeper.Kept},
-		{"scope", scoper.Covers},
+		{"scope", scoper.Covers}, {"lease", lease.Heard},
 	}.add(mgr)
+}
+
+// followLease lets the webhook know whether this replica still hears of what is withdrawn.
+func followLease(mgr manager.Manager, lease *freshness.Lease, o Options) error {
+	if !o.LeaderElection {
+		return nil
+	}
+	leases, err := leaseCache(mgr, o.Namespace)
+	if err != nil {
+		return err
+	}
+	return lease.Follow(context.Background(), leases)
 }
 
 // Options of the operator.
@@ -133,6 +151,8 @@ type Options struct {
 	WebhookBindAddress     string // host:port
 	HealthProbeBindAddress string
 	MetricsBindAddress     string // "0" is off
+
+	Silence time.Duration // how long this replica may go without seeing the leader; zero is freshness.Silence
 
 	LeaderElection bool
 	Namespace      string // of the lease, and of the ledger's heads
