@@ -115,6 +115,11 @@ test-long: ## Run every test with the race detector and more random worlds, then
 # The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.
 RACE = $(if $(shell command -v "$$(CGO_ENABLED=1 go env CC)"),-race)
 
+.PHONY: browser
+browser: ## Look at the pages of kubectl entrust in a real Chromium, which Debian and npm provide
+	@$(call say,Pages in a browser)
+	@test/browser/run.sh
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (FUZZTIME=20s)
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(CODE) | \

@@ -219,3 +219,23 @@ func TestEveryColumnIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+func TestMap(t *testing.T) {
+	for format, begins := range map[string]string{
+		"html": "<!DOCTYPE html>", "svg": "<svg xmlns=", "dot": "digraph entrustments {\n", "mermaid": "flowchart LR\n",
+	} {
+		code, all, wrong := command(t, nil, "map", "-f", policy, "--at", reportsAt, "-o", format)
+		if code != exitAllowed || wrong != "" || !strings.HasPrefix(all, begins) {
+			t.Fatalf("%s: exit code %d: %s%s", format, code, wrong, all[:min(len(all), 40)])
+		}
+		_, one, _ := command(t, nil, "map", "-f", policy, "--at", reportsAt, "-o", format, "--party", "billing-entrustee")
+		for text, everywhere := range map[string]bool{"fees-print-mailing": true, "campaigns": false} {
+			if !strings.Contains(all, text) || strings.Contains(one, text) != everywhere {
+				t.Errorf("%s of one party: %s is there %t", format, text, !everywhere)
+			}
+		}
+	}
+	if code, _, wrong := command(t, nil, "map", "-f", policy, "--party", "nobody"); code != exitWrong || wrong != "error: --party: DataProcessor nobody does not exist\n" {
+		t.Errorf("exit code %d: %s", code, wrong)
+	}
+}

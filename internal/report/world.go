@@ -190,7 +190,7 @@ func (w *World) stateOfPurpose(p *Purpose) State {
 	switch {
 	case state == StateInForce && p.Says.EffectiveDisposition == v1alpha1.DispositionProhibited:
 		return StateDenied
-	case state == StateInForce && w.soon(p.Spec.NotAfter):
+	case state == StateInForce && w.Soon(p.Spec.NotAfter):
 		return StateEndingSoon
 	default:
 		return state
@@ -206,7 +206,7 @@ func (w *World) stateOfContract(c *Contract) State {
 		switch {
 		case !meta.IsStatusConditionTrue(c.Says.Conditions, v1alpha1.ConditionReady):
 			return StateDenied
-		case w.soon(c.Until()):
+		case w.Soon(c.Until()):
 			return StateEndingSoon
 		default:
 			return StateInForce
@@ -237,7 +237,8 @@ func (c *Contract) Until() *metav1.Time {
 	return &c.Spec.NotAfter
 }
 
-func (w *World) soon(end *metav1.Time) bool {
+// Soon says whether an instant comes within SoonDays; nil and zero never come.
+func (w *World) Soon(end *metav1.Time) bool {
 	return !end.IsZero() && end.Before(&metav1.Time{Time: w.snapshot.Now().AddDate(0, 0, SoonDays)})
 }
 
@@ -412,4 +413,23 @@ func (w *World) report(name, title, party string, sections ...Section) Report {
 		r.Notes = append(r.Notes, noteUnknown)
 	}
 	return r
+}
+
+// PartyOf is the DataProcessor to which a namespace is bound.
+func (w *World) PartyOf(namespace string) string { return w.access[namespace].Processor }
+
+// Why says what keeps a contract from being in force; empty: nothing does.
+func (c *Contract) Why() string {
+	if c.State.Running() {
+		return ""
+	}
+	return message(c.Says.Conditions, v1alpha1.ConditionReady)
+}
+
+// Why says what keeps a purpose from being used; empty: nothing does.
+func (p *Purpose) Why() string {
+	if p.State.Running() {
+		return ""
+	}
+	return message(p.Says.Conditions, v1alpha1.ConditionReady)
 }
