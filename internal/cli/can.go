@@ -64,6 +64,7 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong. With --requests: 0 every line
 	flags.StringVar(&c.entrustment, "entrustment", "", "Entrustment under which the pods act (default none: the data controller's own handling)")
 	flags.StringVar(&c.store, "store", "", "PersonalDataStore, as NAMESPACE/NAME")
 	flags.StringVar(&c.requests, "requests", "", "File of questions, one a line, in JSON; - is the standard input")
+	c.completeFlags(command, map[string]string{"purpose": "Purpose", "entrustment": "Entrustment", "store": "PersonalDataStore"})
 	outputFlag(command, &c.output, "text", "json")
 	return command
 }

@@ -10,6 +10,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/clock"
+
+	"entrustment.dev/operator/internal/entrustment"
 )
 
 // The exit codes, which scripts rely on.
@@ -63,6 +65,9 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 	kube := genericclioptions.NewConfigFlags(true)
 	kube.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().Lookup("namespace").Usage = "Namespace of the workload"
+
+	bound := source{kube: kube, streams: streams, clock: clock}
+	_ = root.RegisterFlagCompletionFunc("namespace", bound.complete((*entrustment.Snapshot).BoundNamespaces)) // it only fails for a flag that is not there
 
 	root.AddCommand(
 		newCan(source{kube: kube, streams: streams, clock: clock}),

@@ -50,6 +50,7 @@ it and have not ended; with -f the workloads of the files. The store's own pods 
 	}
 	w.addFlags(command)
 	command.Flags().BoolVar(&w.effective, "effective", false, "Add what network policies of others open")
+	command.ValidArgsFunction = w.completeArgument(0, "PersonalDataStore")
 	outputFlag(command, &w.output, "table", "wide", "json")
 	return command
 }
