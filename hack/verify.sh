@@ -61,7 +61,7 @@ linted() {
 
 tidy() { # every module says exactly what it needs
   local module code=0
-  for module in . hack/tools hack/controlplane test/oracle/cyclonus test/install; do
+  for module in . hack/tools hack/controlplane hack/calico test/oracle/cyclonus test/install; do
     (cd "$module" && go mod tidy -diff) || { echo "Not tidy: $module" && code=1; }
   done
   return $code
