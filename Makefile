@@ -41,7 +41,7 @@ help: ## Show this page
 	@printf 'Usage: make TARGET\n'
 	@awk -F ':.*## ' ' \
 	  /^##@ /        { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: bin/local build ## Show the operator at work on a published policy, in a cluster of its own
@@ -55,6 +55,10 @@ test: ## Run every test, unit and against a real API server
 	@cd $(SECOND_OPINION) && go test ./...
 	@$(call say,Installation by Helm and by kustomize)
 	@$(WITH_ASSETS) cd $(INSTALLATION) && go test ./...
+
+.PHONY: e2e
+e2e: $(KUSTOMIZE) ## Play the policy with real pods, packets and PostgreSQL (root, Linux; or KUBECONFIG)
+	@KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh
 
 ##@ A cluster to try things in
 

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+#
+# e2e.sh runs the end-to-end suite (test/e2e): in the cluster that KUBECONFIG names, which must have the operator and the suite's
+# images, or else in a cluster of one real node that it starts and takes away (hack/node), which takes root, Linux and Debian
+# packages. Arguments go to the suite.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=0
+
+step() { printf '\n== %s\n' "$1" >&2; }
+
+step "Programs and images"
+mkdir -p bin/e2e
+(cd test/e2e && go build -o ../../bin/e2e/ ./agent ./dns && go test -c -o ../../bin/e2e/suite .)
+
+if [[ -n ${KUBECONFIG:-} ]]; then
+  step "Suite, in the cluster of $KUBECONFIG"
+  cd test/e2e
+  exec ../../bin/e2e/suite -ginkgo.v "$@"
+fi
+
+[[ $(uname) == Linux && $(id -u) == 0 ]] || {
+  echo "A node takes Linux and root. Set KUBECONFIG to use a cluster that is there." >&2
+  exit 2
+}
+
+packages() { # the packages whose programs this machine lacks
+  local program package
+  while read -r program package; do
+    [[ -x $program ]] || command -v "$program" >/dev/null || echo "$package"
+  done <<'END'
+containerd containerd
+runc runc
+iptables iptables
+nft nftables
+ipset ipset
+conntrack conntrack
+ip iproute2
+/usr/lib/cni/host-local containernetworking-plugins
+/usr/lib/postgresql/15/bin/postgres postgresql-15
+END
+}
+
+mapfile -t missing < <(packages)
+if ((${#missing[@]})); then
+  command -v apt-get >/dev/null || { echo "These are needed, and there is no apt-get: ${missing[*]}" >&2 && exit 2; }
+  step "Installing ${missing[*]}"
+  apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+step "Kubernetes and Calico"
+# Downloaded control planes have no kubelet.
+KUBEBUILDER_ASSETS=$(ENTRUSTMENT_ASSETS=build hack/controlplane/assets.sh)
+CALICO_ASSETS=$(hack/calico/assets.sh)
+export KUBEBUILDER_ASSETS CALICO_ASSETS
+
+step "The operator"
+go build -ldflags '-s -w' -o bin/e2e/manager ./cmd/manager
+go build -o bin/e2e/node ./hack/node
+test/e2e/postgres.sh bin/e2e/postgres.tar
+"${KUSTOMIZE:-bin/tools/kustomize}" build config/default |
+  sed 's|image: entrustment-operator:.*|image: e2e.entrustment.dev/manager:run|' >bin/e2e/operator.yaml
+
+step "Suite, in a cluster of one node"
+exec bin/e2e/node run --image manager=bin/e2e/manager --image agent=bin/e2e/agent --image dns=bin/e2e/dns \
+  --image postgres=bin/e2e/postgres.tar --manifests test/e2e/dns/dns.yaml --manifests bin/e2e/operator.yaml -- \
+  bash -c 'cd test/e2e && exec ../../bin/e2e/suite -ginkgo.v "$@"' suite "$@"
