@@ -75,6 +75,7 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 		LeaderElection:                o.LeaderElection,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       o.Namespace,
+		RetryPeriod:                   ptr.To(time.Second),                                           // so soon another one leads, once the lease is released
 		LeaderElectionReleaseOnCancel: true,                                                          // the process ends with the manager
 		Controller:                    controllerconfig.Controller{SkipNameValidation: ptr.To(true)}, // one list names them
 	})

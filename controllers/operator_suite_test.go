@@ -166,20 +166,9 @@ func install(ctx context.Context, dir, webhook string) {
 			continue
 		}
 		Expect(manifests.CallDirectly(object, webhook)).To(Succeed())
-		moveToThisYear(object)
+		Expect(manifests.MoveToYear(object, year)).To(Succeed())
 		Expect(admin.Create(ctx, object)).To(Succeed(), "%s: %s", dir, object.GetName())
 	}
-}
-
-// moveToThisYear moves the dates of the published policy.
-func moveToThisYear(object *unstructured.Unstructured) {
-	GinkgoHelper()
-	text, err := object.MarshalJSON()
-	Expect(err).NotTo(HaveOccurred())
-	for _, y := range []int{1, 0} { // the later first, lest it be moved twice
-		text = bytes.ReplaceAll(text, fmt.Appendf(nil, "\"%d-", 2026+y), fmt.Appendf(nil, "\"%d-", year+y))
-	}
-	Expect(object.UnmarshalJSON(text)).To(Succeed())
 }
 
 // runStores makes a pod of each store: a store is not called isolated before its selector has matched one.

@@ -209,6 +209,9 @@ func withoutConventions(objects []*unstructured.Unstructured) map[string]any {
 		object.SetLabels(labels)
 		annotations := object.GetAnnotations()
 		delete(annotations, "helm.sh/resource-policy")
+		if len(annotations) == 0 {
+			annotations = nil
+		}
 		object.SetAnnotations(annotations)
 		all[fmt.Sprintf("%s /%s/%s", object.GetKind(), object.GetNamespace(), object.GetName())] = object.Object
 	}

@@ -79,3 +79,15 @@ func CallDirectly(object *unstructured.Unstructured, address string) error {
 	}
 	return unstructured.SetNestedSlice(object.Object, webhooks, "webhooks")
 }
+
+// MoveToYear moves the dates of the published policy, whose contracts begin in April 2026, to those that begin in the given year.
+func MoveToYear(object *unstructured.Unstructured, year int) error {
+	text, err := object.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	for _, y := range []int{1, 0} { // the later first, lest it be moved twice
+		text = bytes.ReplaceAll(text, fmt.Appendf(nil, "\"%d-", 2026+y), fmt.Appendf(nil, "\"%d-", year+y))
+	}
+	return object.UnmarshalJSON(text)
+}

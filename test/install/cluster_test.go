@@ -1,0 +1,287 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/kube"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/test/controlplane"
+	"entrustment.dev/operator/test/manifests"
+)
+
+// cluster is a real control plane with Helm beside it, and in place of a node the operator's replicas as processes.
+type cluster struct {
+	t          *testing.T // the test, which outlives its parts
+	plane      *controlplane.ControlPlane
+	admin      client.Client
+	kubeconfig string // of the administrator
+	program    string // the operator
+	service    *service
+}
+
+func start(t *testing.T) *cluster {
+	t.Helper()
+	g := NewWithT(t)
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{Controllers: true})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(plane.Stop()).To(Succeed()) })
+
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	config := plane.Config()
+	config.QPS = -1
+	admin, err := client.New(config, client.Options{Scheme: scheme})
+	g.Expect(err).NotTo(HaveOccurred())
+
+	text, err := controlplane.Kubeconfig(plane.Config(), "admin")
+	g.Expect(err).NotTo(HaveOccurred())
+	c := &cluster{t: t, plane: plane, admin: admin, kubeconfig: filepath.Join(plane.Dir(), "admin.kubeconfig"), program: filepath.Join(plane.Dir(), "manager")}
+	g.Expect(os.WriteFile(c.kubeconfig, text, 0o600)).To(Succeed())
+
+	build := exec.CommandContext(t.Context(), "go", "-C", "../..", "build", "-o", c.program, "./cmd/manager")
+	output, err := build.CombinedOutput()
+	g.Expect(err).NotTo(HaveOccurred(), string(output))
+	c.service = serve(t)
+	return c
+}
+
+// helm is Helm's own configuration for the operator's namespace.
+func (c *cluster) helm(t *testing.T) *action.Configuration {
+	t.Helper()
+	flags := genericclioptions.NewConfigFlags(false)
+	space := namespace
+	flags.KubeConfig, flags.Namespace = &c.kubeconfig, &space
+	configuration := action.NewConfiguration()
+	if err := configuration.Init(flags, namespace, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	return configuration
+}
+
+func (c *cluster) values() values {
+	return values{"webhook": values{"url": "https://" + c.service.address()}}
+}
+
+func (c *cluster) install(t *testing.T) error {
+	t.Helper()
+	chart, err := loader.LoadDir(chartDir)
+	if err != nil {
+		return err
+	}
+	install := action.NewInstall(c.helm(t))
+	install.ReleaseName, install.Namespace, install.CreateNamespace = name, namespace, true
+	install.ServerSideApply, install.WaitStrategy, install.Timeout = true, kube.HookOnlyStrategy, time.Minute
+	_, err = install.RunWithContext(t.Context(), chart, c.values())
+	return err
+}
+
+func (c *cluster) upgrade(t *testing.T) error {
+	t.Helper()
+	chart, err := loader.LoadDir(chartDir)
+	if err != nil {
+		return err
+	}
+	upgrade := action.NewUpgrade(c.helm(t))
+	upgrade.Namespace, upgrade.ServerSideApply, upgrade.ForceConflicts = namespace, "true", true
+	upgrade.WaitStrategy, upgrade.Timeout = kube.HookOnlyStrategy, time.Minute
+	_, err = upgrade.RunWithContext(t.Context(), name, chart, c.values())
+	return err
+}
+
+func (c *cluster) uninstall(t *testing.T) error {
+	t.Helper()
+	uninstall := action.NewUninstall(c.helm(t))
+	uninstall.WaitStrategy, uninstall.Timeout, uninstall.DeletionPropagation = kube.HookOnlyStrategy, time.Minute, "background"
+	_, err := uninstall.Run(name)
+	return err
+}
+
+// publish applies the published policy, as the privacy office does, for contracts that began in the given year.
+func (c *cluster) publish(ctx context.Context, year int) error {
+	objects, err := manifests.Read("../../config/samples/policy")
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		if object.GetKind() == "Deployment" {
+			continue
+		}
+		if err := manifests.MoveToYear(object, year); err != nil {
+			return err
+		}
+		if err := c.admin.Create(ctx, object); err != nil {
+			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// replica is one process of the operator, with the rights that ship and no others.
+type replica struct {
+	name    string
+	command *exec.Cmd
+	log     *output
+	webhook string
+	health  string
+	ended   chan struct{}
+}
+
+// output is what a replica says.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(text)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func (c *cluster) replica(t *testing.T, called string) *replica {
+	t.Helper()
+	g := NewWithT(t)
+	account, err := c.plane.ServiceAccount(t.Context(), namespace, name)
+	g.Expect(err).NotTo(HaveOccurred())
+	text, err := controlplane.Kubeconfig(account, "operator")
+	g.Expect(err).NotTo(HaveOccurred())
+	kubeconfig := filepath.Join(c.plane.Dir(), "operator.kubeconfig")
+	g.Expect(os.WriteFile(kubeconfig, text, 0o600)).To(Succeed())
+
+	r := &replica{name: called, webhook: freeAddress(t), health: freeAddress(t), log: &output{}, ended: make(chan struct{})}
+	r.command = c.plane.Command(called, c.program, "--kubeconfig="+kubeconfig, "--leader-elect", "--replica="+called,
+		"--webhook-bind-address="+r.webhook, "--health-probe-bind-address="+r.health, "--metrics-bind-address=0", "--ledger=")
+	r.command.Env = append(os.Environ(), "POD_NAMESPACE="+namespace)
+	r.command.Stdout, r.command.Stderr = r.log, r.log
+	g.Expect(r.command.Start()).To(Succeed())
+	go func() {
+		_ = r.command.Wait() // killed, mostly
+		close(r.ended)
+	}()
+	c.t.Cleanup(func() { r.end(os.Kill) })
+	c.service.add(r)
+	return r
+}
+
+func (r *replica) end(how os.Signal) {
+	_ = r.command.Process.Signal(how) // it may have ended
+	<-r.ended
+}
+
+func (r *replica) over() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// ready is as the kubelet asks.
+func (r *replica) ready() error {
+	response, err := (&http.Client{Timeout: time.Second}).Get("http://" + r.health + "/readyz?verbose")
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, r.log)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s\n%s", body, r.log)
+	}
+	return nil
+}
+
+// service is what a Service is: one address, and behind it whoever answers.
+type service struct {
+	listener net.Listener
+	mu       sync.Mutex
+	replicas []*replica
+}
+
+func serve(t *testing.T) *service {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{listener: listener}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go s.forward(from)
+		}
+	}()
+	return s
+}
+
+func (s *service) address() string { return s.listener.Addr().String() }
+
+func (s *service) add(r *replica) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replicas = append([]*replica{r}, s.replicas...)
+}
+
+// forward connects to the first replica that is ready: nobody sends anything to one that is not.
+func (s *service) forward(from net.Conn) {
+	defer func() { _ = from.Close() }()
+	s.mu.Lock()
+	replicas := append([]*replica{}, s.replicas...)
+	s.mu.Unlock()
+	for _, r := range replicas {
+		if r.ready() != nil {
+			continue
+		}
+		to, err := net.Dial("tcp", r.webhook)
+		if err != nil {
+			continue
+		}
+		defer func() { _ = to.Close() }()
+		go func() {
+			_, _ = io.Copy(to, from)
+			_ = to.Close()
+		}()
+		_, _ = io.Copy(from, to)
+		return
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
