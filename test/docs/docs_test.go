@@ -91,3 +91,24 @@ func TestEveryRuleAndWebhookIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is woken by an alert finds what to do.
+func TestEveryAlertIsDocumented(t *testing.T) {
+	rules, err := os.ReadFile(root + "config/prometheus/prometheusrule.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(root + "docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`alert: (\S+)`).FindAllStringSubmatch(string(rules), -1)
+	if len(alerts) == 0 {
+		t.Fatal("there are no alerts")
+	}
+	for _, alert := range alerts {
+		if !strings.Contains(string(page), "\n## "+alert[1]+"\n") {
+			t.Errorf("docs/operations.md has no section %s", alert[1])
+		}
+	}
+}

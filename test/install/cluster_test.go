@@ -80,7 +80,10 @@ func (c *cluster) helm(t *testing.T) *action.Configuration {
 }
 
 func (c *cluster) values() values {
-	return values{"webhook": values{"url": "https://" + c.service.address()}}
+	return values{
+		"webhook": values{"url": "https://" + c.service.address()},
+		"roles":   values{"parties": []any{"example-controller", "billing-entrustee"}},
+	}
 }
 
 func (c *cluster) install(t *testing.T) error {
@@ -172,7 +175,7 @@ func (c *cluster) replica(t *testing.T, called string) *replica {
 	g.Expect(err).NotTo(HaveOccurred())
 	text, err := controlplane.Kubeconfig(account, "operator")
 	g.Expect(err).NotTo(HaveOccurred())
-	kubeconfig := filepath.Join(c.plane.Dir(), "operator.kubeconfig")
+	kubeconfig := filepath.Join(c.plane.Dir(), called+".kubeconfig")
 	g.Expect(os.WriteFile(kubeconfig, text, 0o600)).To(Succeed())
 
 	r := &replica{name: called, webhook: freeAddress(t), health: freeAddress(t), log: &output{}, ended: make(chan struct{})}
