@@ -58,16 +58,19 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		publisher = &snapshot.Publisher{}
 		cache     = mgr.GetCache()
 		recorder  = mgr.GetEventRecorder(component)
-		writer    = func(reconciler string) apply.Writer { return apply.NewWriter(mgr.GetClient(), reconciler) }
-		trust     = &cabundle.Reconciler{Cache: configuration, Writer: writer("cabundle"), Authority: serving.CA}
-		outside   = make(chan event.GenericEvent)
-		wide      = &clusternetworkpolicy.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("clusternetworkpolicy"), Lookout: o.Lookout, Changed: outside}
-		keeper    = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Ledger: record, Elected: mgr.Elected()}
-		scoper    = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
-		readers   = &exposure.Reconciler{Publisher: publisher, Cache: cache}
-		delivery  = &credentials.Reconciler{
+		drift     = apply.NewDrift(record)
+		writer    = func(reconciler string) apply.Writer {
+			return apply.NewWriter(mgr.GetClient(), reconciler).Minding(drift)
+		}
+		trust    = &cabundle.Reconciler{Cache: configuration, Writer: writer("cabundle"), Authority: serving.CA}
+		outside  = make(chan event.GenericEvent)
+		wide     = &clusternetworkpolicy.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("clusternetworkpolicy"), Lookout: o.Lookout, Changed: outside}
+		keeper   = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
+		scoper   = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
+		readers  = &exposure.Reconciler{Publisher: publisher, Cache: cache}
+		delivery = &credentials.Reconciler{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
-			Writer: apply.NewWriter(secretWriter, "credentials"), Recorder: recorder, Clock: o.Clock, Readers: o.CredentialReaders,
+			Writer: apply.NewWriter(secretWriter, "credentials").Minding(drift), Recorder: recorder, Clock: o.Clock, Readers: o.CredentialReaders,
 		}
 		ending = &revocation.Reconciler{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("revocation"), Secrets: delivery,
@@ -111,7 +114,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		server.Register(path, handler)
 	}
 
-	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, ending, webhook.Denials, apply.Writes); err != nil {
+	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, ending, webhook.Denials, apply.Writes, apply.Repairs); err != nil {
 		return err
 	}
 	published := func(*http.Request) error {

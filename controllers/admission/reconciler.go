@@ -36,6 +36,8 @@ type Reconciler struct {
 	Writer    apply.Writer
 	Recorder  eventRecorder
 	Ledger    recorder
+
+	told told
 }
 
 type eventRecorder interface {
@@ -107,7 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	noted, left := draining.Note(current, before, access.Grants)
 	switch {
 	case !bound && len(noted) == 0:
-		return reconcile.Result{}, r.remove(ctx, current, before)
+		return reconcile.Result{}, r.remove(ctx, current, req.Name, before)
 	case !bound:
 		access = nothing(before)
 	default:
@@ -117,13 +119,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	wrote, err := r.Writer.Amend(ctx, before, render.Access(req.Name, access, noted...))
 	if apply.Terminating(err) || apierrors.IsNotFound(err) {
+		r.told.forget(req.Name)
 		return reconcile.Result{}, nil // there is no namespace to show it to; a new one wakes us
 	}
-	if wrote && err == nil {
-		r.Ledger.Record(changes(current, req.Name, before, access.Grants)...)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if wrote {
 		r.overlooked(before, left)
 	}
-	return reconcile.Result{}, err
+	if wrote || before != nil && !r.Writer.Behind(before) {
+		r.Ledger.Record(changes(current, req.Name, r.told.before(req.Name, before), access.Grants)...)
+		r.told.show(req.Name, access.Grants)
+	}
+	return reconcile.Result{}, nil
 }
 
 // nothing is what a namespace is shown that is no longer bound, while pods that it once let in are ended.
@@ -169,13 +178,13 @@ func (r *Reconciler) shown(ctx context.Context, namespace string) (*v1alpha1.Per
 }
 
 // remove needs no label to tell whose the object is: nobody else has any business with this kind.
-func (r *Reconciler) remove(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess) error {
-	if access == nil {
-		return nil
+func (r *Reconciler) remove(ctx context.Context, current *entrustment.Snapshot, namespace string, access *v1alpha1.PersonalDataAccess) error {
+	if access != nil {
+		if err := r.Writer.Delete(ctx, access); err != nil {
+			return err
+		}
 	}
-	if err := r.Writer.Delete(ctx, access); err != nil {
-		return err
-	}
-	r.Ledger.Record(changes(current, access.Namespace, access, nil)...)
+	r.Ledger.Record(changes(current, namespace, r.told.before(namespace, access), nil)...)
+	r.told.forget(namespace)
 	return nil
 }

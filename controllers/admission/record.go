@@ -3,7 +3,10 @@ package admission
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
@@ -13,15 +16,53 @@ import (
 // recorder is where grants are recorded when they are made, changed or taken away.
 type recorder interface{ Record(...ledger.Entry) }
 
-// changes compares what a namespace was shown with what it is shown now, in the order of the grants. Before is nil for one
-// that was shown nothing. It starts from the live object, so that what changed while the operator was dead is told too.
-func changes(current *entrustment.Snapshot, namespace string, before *v1alpha1.PersonalDataAccess, now []entrustment.AccessGrant) []ledger.Entry {
-	old := map[[2]string]*v1alpha1.Grant{}
-	if before != nil {
-		for i := range before.Grants {
-			g := &before.Grants[i]
-			old[[2]string{g.Entrustment, g.Purpose}] = g
+// told is what each namespace was shown by this process. What somebody else makes of the object is drift, and no grant was
+// made or withdrawn by it.
+type told struct {
+	mu     sync.Mutex
+	grants map[string][]v1alpha1.Grant
+}
+
+// before is what a namespace was shown last. Of one that was not yet looked at the live object tells, so that what changed
+// while the operator was dead is recorded too.
+func (t *told) before(namespace string, live *v1alpha1.PersonalDataAccess) []v1alpha1.Grant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	grants, known := t.grants[namespace]
+	if !known && live != nil {
+		return live.Grants
+	}
+	return grants
+}
+
+func (t *told) show(namespace string, grants []entrustment.AccessGrant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.grants == nil {
+		t.grants = map[string][]v1alpha1.Grant{}
+	}
+	list := make([]v1alpha1.Grant, len(grants))
+	for i := range grants {
+		g := &grants[i]
+		list[i] = v1alpha1.Grant{Purpose: g.Purpose, Entrustment: g.Entrustment, Stores: storeNames(g)}
+		if !g.Until.IsZero() {
+			list[i].NotAfter = &metav1.Time{Time: g.Until.Truncate(time.Second)}
 		}
+	}
+	t.grants[namespace] = list
+}
+
+func (t *told) forget(namespace string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.grants, namespace)
+}
+
+// changes compares what a namespace was shown with what it is shown now, in the order of the grants.
+func changes(current *entrustment.Snapshot, namespace string, before []v1alpha1.Grant, now []entrustment.AccessGrant) []ledger.Entry {
+	old := map[[2]string]*v1alpha1.Grant{}
+	for i := range before {
+		old[[2]string{before[i].Entrustment, before[i].Purpose}] = &before[i]
 	}
 	var entries []ledger.Entry
 	add := func(event ledger.Event, purpose, under string, stores []string, until time.Time) *ledger.Entry {

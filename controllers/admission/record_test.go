@@ -32,7 +32,7 @@ func TestChanges(t *testing.T) {
 		}
 		return []entrustment.AccessGrant{g}
 	}
-	shown := func(until time.Time, stores ...string) *v1alpha1.PersonalDataAccess {
+	shown := func(until time.Time, stores ...string) []v1alpha1.Grant {
 		for i := range stores {
 			stores[i] = "data/" + stores[i]
 		}
@@ -40,18 +40,18 @@ func TestChanges(t *testing.T) {
 		if !until.IsZero() {
 			b.NotAfter(until)
 		}
-		return b.Obj()
+		return b.Obj().Grants
 	}
 	never, later := time.Time{}, noon.Add(time.Hour)
 	for name, test := range map[string]struct {
-		before *v1alpha1.PersonalDataAccess
+		before []v1alpha1.Grant
 		now    []entrustment.AccessGrant
 		want   []string
 	}{
 		"nothing, and nothing":   {nil, nil, nil},
 		"the same":               {shown(later, "ledger"), grant(later.Add(time.Millisecond), "ledger"), nil},
 		"a first grant":          {nil, grant(later, "ledger"), []string{"GrantMade [data/ledger] until 13:00 []"}},
-		"a grant for good":       {builder.Access("biller").Obj(), grant(never, "ledger"), []string{"GrantMade [data/ledger] []"}},
+		"a grant for good":       {[]v1alpha1.Grant{}, grant(never, "ledger"), []string{"GrantMade [data/ledger] []"}},
 		"another store":          {shown(never, "ledger"), grant(never, "archive", "ledger"), []string{"GrantWidened [data/archive] []"}},
 		"a store fewer":          {shown(never, "archive", "ledger"), grant(never, "ledger"), []string{"GrantNarrowed [data/archive] []"}},
 		"one store for another":  {shown(never, "archive"), grant(never, "ledger"), []string{"GrantNarrowed [data/archive] []", "GrantWidened [data/ledger] []"}},
@@ -78,5 +78,28 @@ func TestChanges(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestNobodyElseMakesOrWithdrawsAGrant(t *testing.T) {
+	current := entrustment.Compile(entrustment.Inputs{}, time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC))
+	now := []entrustment.AccessGrant{{Purpose: "billing", Stores: []types.NamespacedName{{Namespace: "data", Name: "ledger"}}}}
+	told := &told{}
+	forged := builder.Access("biller").Grant("billing", "", "data/ledger").Grant("marketing", "", "data/ledger").Obj()
+	if got := told.before("biller", forged); len(got) != 2 {
+		t.Errorf("the live object tells nothing at first: %v", got)
+	}
+	told.show("biller", now)
+	for name, live := range map[string]*v1alpha1.PersonalDataAccess{"forged": forged, "deleted": nil, "emptied": builder.Access("biller").Obj()} {
+		if got := changes(current, "biller", told.before("biller", live), now); len(got) > 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if got := changes(current, "biller", told.before("biller", nil), nil); len(got) != 1 || got[0].Event != "GrantWithdrawn" {
+		t.Errorf("what is withdrawn while the object is missing is not told: %v", got)
+	}
+	told.forget("biller")
+	if got := told.before("biller", nil); got != nil {
+		t.Errorf("still knows %v", got)
 	}
 }

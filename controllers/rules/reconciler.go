@@ -21,10 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/config/admission"
 	"entrustment.dev/operator/internal/apply"
-	"entrustment.dev/operator/internal/ledger"
 )
 
 // Of the event that tells of a rule that was put in place.
@@ -39,14 +37,10 @@ type eventRecorder interface {
 	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
 }
 
-// ledgerRecorder is where repairs are recorded.
-type ledgerRecorder interface{ Record(...ledger.Entry) }
-
 // Reconciler keeps what has one name: a policy and the binding that denies, or another binding.
 type Reconciler struct {
 	Writer   apply.Writer
 	Recorder eventRecorder
-	Ledger   ledgerRecorder
 	Elected  <-chan struct{} // closed when it is this replica that writes
 
 	rules map[string]*rule
@@ -114,9 +108,6 @@ func (r *Reconciler) tell(object *unstructured.Unstructured, repaired bool) {
 	if repaired {
 		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, reasonRepaired, action,
 			"%s %s was deleted or changed by somebody, and is in place again", object.GetKind(), object.GetName())
-		r.Ledger.Record(ledger.Entry{
-			Event: ledger.DriftRepaired, Actor: v1alpha1.ManagedBy, Objects: []ledger.Object{{Kind: object.GetKind(), Name: object.GetName()}},
-		})
 		return
 	}
 	r.Recorder.Eventf(object, nil, corev1.EventTypeNormal, reasonInstalled, action,

@@ -91,19 +91,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		return reconcile.Result{}, fmt.Errorf("reading the webhook configuration: %w", err)
 	}
 	want := namespaces(current)
-	flaw, configuration := compare(live, want)
+	flaw, same, configuration := compare(live, want)
 	r.say(flaw)
-	switch {
-	case configuration == nil:
-		return reconcile.Result{}, nil
-	case r.last.over == live.ResourceVersion && slices.Equal(r.last.namespaces, want):
+	if r.last.over == live.ResourceVersion && slices.Equal(r.last.namespaces, want) {
 		return reconcile.Result{}, nil // the cache has yet to see it, and that wakes us
 	}
-	if err := r.Writer.Fields(ctx, configuration); err != nil {
-		return reconcile.Result{}, err
+	wrote, err := r.Writer.Keep(ctx, live, configuration, same)
+	if wrote {
+		r.last = written{live.ResourceVersion, want}
 	}
-	r.last = written{live.ResourceVersion, want}
-	return reconcile.Result{}, nil
+	return reconcile.Result{}, err
 }
 
 // namespaces that the webhooks have to be asked about, sorted; at least one.
@@ -115,13 +112,13 @@ func namespaces(current *entrustment.Snapshot) []string {
 	return guarded
 }
 
-// compare says what the live configuration lacks, and what is to be applied to bring it to what is wanted; nil: nothing.
-func compare(live *admissionregistrationv1.MutatingWebhookConfiguration, want []string) (flaw string, _ *admissionregistrationv1ac.MutatingWebhookConfigurationApplyConfiguration) {
+// compare says what the live configuration lacks, whether it is as wanted, and what is applied to bring it there.
+func compare(live *admissionregistrationv1.MutatingWebhookConfiguration, want []string) (flaw string, same bool, _ *admissionregistrationv1ac.MutatingWebhookConfigurationApplyConfiguration) {
 	selector := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 		{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: want},
 	}}
 	configuration := admissionregistrationv1ac.MutatingWebhookConfiguration(live.Name)
-	same := true
+	same = true
 	for _, name := range Webhooks {
 		i := slices.IndexFunc(live.Webhooks, func(hook admissionregistrationv1.MutatingWebhook) bool { return hook.Name == name })
 		if i < 0 {
@@ -136,10 +133,7 @@ func compare(live *admissionregistrationv1.MutatingWebhookConfiguration, want []
 			flaw = "webhook " + name + " is not asked about every namespace that holds a store or is bound: " + strings.Join(want, ", ")
 		}
 	}
-	if same {
-		return flaw, nil
-	}
-	return flaw, configuration
+	return flaw, same, configuration
 }
 
 func hookWith(name string, namespaces []string) *admissionregistrationv1ac.MutatingWebhookApplyConfiguration {

@@ -13,15 +13,23 @@ import (
 
 // Create makes an object that must not exist: one that has its name already is left as it is, and is an error.
 func (w Writer) Create(ctx context.Context, desired runtime.ApplyConfiguration) error {
-	object, err := w.typed(desired)
+	want, err := w.typed(desired)
 	if err != nil {
 		return err
 	}
-	if err := w.client.Create(ctx, object, w.owner); err != nil {
-		return fmt.Errorf("creating %s: %w", describe(object), err)
+	absent, err := w.empty(want.GetObjectKind().GroupVersionKind())
+	if err != nil {
+		return err
 	}
-	w.wrote(object, "create")
-	return nil
+	_, err = w.repair(absent, want, func() (client.Object, bool, error) {
+		made := want.DeepCopyObject().(client.Object)
+		if err := w.client.Create(ctx, made, w.owner); err != nil {
+			return nil, false, fmt.Errorf("creating %s: %w", describe(want), err)
+		}
+		w.wrote(made, "create")
+		return made, true, nil
+	})
+	return err
 }
 
 // Replace brings the object, as it was read, to what desired says: one that has changed since, or was replaced, is a
@@ -31,12 +39,15 @@ func (w Writer) Replace(ctx context.Context, live client.Object, desired runtime
 	if err != nil {
 		return err
 	}
-	exact := overlay(live, want)
-	if err := w.client.Update(ctx, exact, w.owner); err != nil {
-		return fmt.Errorf("replacing %s: %w", describe(want), err)
-	}
-	w.wrote(exact, "update")
-	return nil
+	_, err = w.repair(live, want, func() (client.Object, bool, error) {
+		exact := overlay(live, want)
+		if err := w.client.Update(ctx, exact, w.owner); err != nil {
+			return nil, false, fmt.Errorf("replacing %s: %w", describe(want), err)
+		}
+		w.wrote(exact, "update")
+		return exact, true, nil
+	})
+	return err
 }
 
 // Amend is Ensure for an object from whose content it was found what it should say: written is that very version or none,
@@ -50,18 +61,27 @@ func (w Writer) Amend(ctx context.Context, live client.Object, desired runtime.A
 		return err == nil, err
 	}
 	want, err := w.typed(desired)
-	if err != nil || w.Behind(live) || matches(live, want) {
+	switch {
+	case err != nil || w.Behind(live):
 		return false, err
+	case matches(live, want):
+		return false, w.leave(live, want, true)
 	}
 	return true, w.Replace(ctx, live, desired)
 }
 
 // Update writes an object, a changed copy of what was read; one that has changed since is a conflict.
 func (w Writer) Update(ctx context.Context, changed client.Object) error {
+	name := w.object(changed)
+	was, kept := w.drift.find(name)
+	w.drift.forget(name) // lest another writer of the operator takes this for drift, if he sees it first
 	if err := w.client.Update(ctx, changed, w.owner); err != nil {
 		return fmt.Errorf("updating %s: %w", describe(changed), err)
 	}
 	w.wrote(changed, "update")
+	if kept {
+		return w.leaveWith(name, changed, was.labels, false)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -31,6 +32,7 @@ type Writer struct {
 	client client.Client
 	owner  client.FieldOwner
 	last   *sync.Map // resource version of the last write to each object, by UID, until the cache has seen it
+	drift  *Drift    // nil: nothing is told
 }
 
 // NewWriter returns a writer for one reconciler. The client may read through a cache, of which every event wakes the
@@ -56,32 +58,58 @@ func (w Writer) Ensure(ctx context.Context, desired runtime.ApplyConfiguration) 
 	case apierrors.IsNotFound(err):
 	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", describe(want), err)
-	case w.Behind(live) || matches(live, want):
+	case w.Behind(live):
 		return false, nil
+	case matches(live, want):
+		return false, w.leave(live, want, true)
 	}
+	return w.repair(live, want, func() (client.Object, bool, error) { return w.bring(ctx, live, want, desired) })
+}
 
+// repair writes an object, remembers how it was left, and tells if somebody else had changed it. Live without a UID: there
+// is none.
+func (w Writer) repair(live, want client.Object, write func() (exact client.Object, wrote bool, err error)) (wrote bool, err error) {
+	drifted, err := w.drifted(live, want)
+	if err != nil {
+		return false, err
+	}
+	exact, wrote, err := write()
+	if err != nil {
+		if lost(err) {
+			w.drift.forget(w.object(want))
+		}
+		return wrote, err
+	}
+	if drifted {
+		w.repaired(want, live.GetUID() == "")
+	}
+	return wrote, w.leave(exact, want, false)
+}
+
+// bring applies what is desired, and takes away what others added.
+func (w Writer) bring(ctx context.Context, live, want client.Object, desired runtime.ApplyConfiguration) (exact client.Object, wrote bool, err error) {
 	configuration := &unstructured.Unstructured{}
 	if err := convert(desired, &configuration.Object); err != nil {
-		return false, err
+		return nil, false, err
 	}
 	applied := live
 	switch err := w.force(ctx, configuration); {
 	case apierrors.IsInvalid(err) && live.GetUID() != "":
 		// What others added need not go together with what is wanted, and must not keep it away.
 	case err != nil:
-		return false, err
+		return nil, false, err
 	default:
 		if applied, err = w.typed(configuration); err != nil || matches(applied, want) {
-			return true, err
+			return applied, true, err
 		}
 	}
 	// Apply takes away only what its owner once put there. What others added goes with an update.
-	exact := overlay(applied, want)
+	exact = overlay(applied, want)
 	if err := w.client.Update(ctx, exact, w.owner); err != nil {
-		return true, fmt.Errorf("taking foreign fields from %s: %w", describe(want), err)
+		return nil, true, fmt.Errorf("taking foreign fields from %s: %w", describe(want), err)
 	}
 	w.wrote(exact, "update")
-	return true, nil
+	return exact, true, nil
 }
 
 // Status brings the status of the live object to that of want, a changed copy of it, and reports whether it had to write.
@@ -119,15 +147,45 @@ func (w Writer) Status(ctx context.Context, live, want client.Object) (wrote boo
 func (w Writer) Delete(ctx context.Context, live client.Object) error {
 	uid, version := live.GetUID(), live.GetResourceVersion()
 	err := w.client.Delete(ctx, live, client.Preconditions{UID: &uid, ResourceVersion: &version})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("deleting %s: %w", describe(live), err)
+	}
+	w.drift.forget(w.object(live))
+	if err != nil {
+		return nil //nolint:nilerr // it has gone
 	}
 	w.last.Delete(uid)
 	w.count(live, "delete")
 	return nil
+}
+
+// Keep is Fields for what is to stay as it is, with the object as it was read, and whether it agrees already. It tells when
+// somebody else changed those fields.
+func (w Writer) Keep(ctx context.Context, live client.Object, partial runtime.ApplyConfiguration, agrees bool) (wrote bool, err error) {
+	text, err := json.Marshal(partial)
+	if err != nil {
+		return false, fmt.Errorf("encoding %T: %w", partial, err)
+	}
+	name, now := w.object(live), left{content: sha256.Sum256(text), version: live.GetResourceVersion()}
+	if agrees {
+		w.drift.remember(name, now)
+		return false, nil
+	}
+	was, ok := w.drift.find(name)
+	drifted := ok && was.content == now.content && newer(live, was.version)
+	configuration := &unstructured.Unstructured{}
+	if err := convert(partial, &configuration.Object); err != nil {
+		return false, err
+	}
+	if err := w.force(ctx, configuration); err != nil {
+		return false, err
+	}
+	if drifted {
+		w.repaired(live, false)
+	}
+	now.version = configuration.GetResourceVersion()
+	w.drift.remember(name, now)
+	return true, nil
 }
 
 // Fields brings some fields of somebody else's object to what partial says. It does not look whether they are so already:

@@ -2,10 +2,12 @@ package apply_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -22,6 +24,7 @@ import (
 	apiac "entrustment.dev/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/internal/apply"
+	"entrustment.dev/operator/internal/ledger"
 	"entrustment.dev/operator/internal/render"
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
@@ -229,6 +232,186 @@ var _ = Describe("Ensure", func() {
 		Expect(others.Delete(ctx, namespace)).To(Succeed()) // without a controller-manager it stays
 		_, err := writer.Ensure(ctx, render.Closed("going", "ledger", &metav1.LabelSelector{}))
 		Expect(apply.Terminating(err)).To(BeTrue(), "%v", err)
+	})
+})
+
+// told is a ledger of repairs.
+type told struct{ list []string }
+
+func (t *told) Record(entries ...ledger.Entry) {
+	for _, e := range entries {
+		t.list = append(t.list, fmt.Sprintf("%s %s %s/%s: %s", e.Event, e.Objects[0].Kind, e.Objects[0].Namespace, e.Objects[0].Name, e.Message))
+	}
+}
+
+var _ = Describe("What somebody else did", func() {
+	const (
+		changed = "DriftRepaired NetworkPolicy default/pds.drifting: somebody changed it, and it was put back"
+		deleted = "DriftRepaired NetworkPolicy default/pds.drifting: somebody deleted it, and it was made again"
+	)
+	var (
+		writer apply.Writer
+		record *told
+	)
+	key := client.ObjectKey{Namespace: "default", Name: "pds.drifting"}
+	ensure := func(ctx context.Context, label string) {
+		GinkgoHelper()
+		_, err := writer.Ensure(ctx, render.Closed(key.Namespace, "drifting", &metav1.LabelSelector{MatchLabels: map[string]string{"app": label}}))
+		Expect(err).NotTo(HaveOccurred())
+	}
+	live := func(ctx context.Context) *networkingv1.NetworkPolicy {
+		GinkgoHelper()
+		found := &networkingv1.NetworkPolicy{}
+		Expect(others.Get(ctx, key, found)).To(Succeed())
+		return found
+	}
+	edit := func(ctx context.Context, how func(*networkingv1.NetworkPolicy)) {
+		GinkgoHelper()
+		policy := live(ctx)
+		how(policy)
+		Expect(others.Update(ctx, policy)).To(Succeed())
+	}
+	opened := func(p *networkingv1.NetworkPolicy) { p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}} }
+	annotated := func(p *networkingv1.NetworkPolicy) { p.Annotations = map[string]string{"note": "read"} }
+	BeforeEach(func() {
+		record = &told{}
+		writer = apply.NewWriter(others, "test").Minding(apply.NewDrift(record))
+	})
+	AfterEach(func(ctx context.Context) { Expect(client.IgnoreNotFound(others.Delete(ctx, live(ctx)))).To(Succeed()) })
+
+	It("is told, each time", func(ctx context.Context) {
+		before := testutil.ToFloat64(apply.Repairs.WithLabelValues("NetworkPolicy"))
+		ensure(ctx, "ledger")
+		edit(ctx, opened)
+		ensure(ctx, "ledger")
+		Expect(record.list).To(Equal([]string{changed}), "though what was written was not read in between")
+		edit(ctx, opened)
+		ensure(ctx, "ledger")
+		ensure(ctx, "ledger")
+		Expect(others.Delete(ctx, live(ctx))).To(Succeed())
+		ensure(ctx, "ledger")
+		Expect(record.list).To(Equal([]string{changed, changed, deleted}))
+		Expect(testutil.ToFloat64(apply.Repairs.WithLabelValues("NetworkPolicy"))).To(Equal(before + 3))
+	})
+
+	It("is told though something else is wanted meanwhile", func(ctx context.Context) {
+		ensure(ctx, "ledger")
+		edit(ctx, opened)
+		ensure(ctx, "orders")
+		Expect(record.list).To(Equal([]string{changed}))
+	})
+
+	It("is told once it was put back, not when that failed", func(ctx context.Context) {
+		fails := true
+		writer = apply.NewWriter(interceptor.NewClient(others.(client.WithWatch), interceptor.Funcs{
+			Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+				if fails {
+					return apierrors.NewServiceUnavailable("not now")
+				}
+				return c.Apply(ctx, object, opts...)
+			},
+		}), "test").Minding(apply.NewDrift(record))
+		fails = false
+		ensure(ctx, "ledger")
+		edit(ctx, opened)
+		fails = true
+		_, err := writer.Ensure(ctx, render.Closed(key.Namespace, "drifting", &metav1.LabelSelector{MatchLabels: map[string]string{"app": "ledger"}}))
+		Expect(err).To(HaveOccurred())
+		Expect(record.list).To(BeEmpty())
+		fails = false
+		ensure(ctx, "ledger")
+		Expect(record.list).To(Equal([]string{changed}))
+	})
+
+	It("is told of what is made and amended as it was read", func(ctx context.Context) {
+		amend := func(label string) {
+			GinkgoHelper()
+			found := &networkingv1.NetworkPolicy{}
+			if err := others.Get(ctx, key, found); apierrors.IsNotFound(err) {
+				found = nil
+			}
+			_, err := writer.Amend(ctx, found, render.Closed(key.Namespace, "drifting", &metav1.LabelSelector{MatchLabels: map[string]string{"app": label}}))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		amend("ledger")
+		amend("orders")
+		Expect(record.list).To(BeEmpty())
+		edit(ctx, opened)
+		amend("orders")
+		amend("orders")
+		Expect(others.Delete(ctx, live(ctx))).To(Succeed())
+		amend("orders")
+		Expect(record.list).To(Equal([]string{changed, deleted}))
+	})
+
+	It("is not what the writer does itself", func(ctx context.Context) {
+		ensure(ctx, "ledger")
+		ensure(ctx, "orders")
+		ensure(ctx, "ledger")
+		ensure(ctx, "ledger")
+		edit(ctx, annotated)
+		ensure(ctx, "orders")
+		ensure(ctx, "orders")
+		Expect(writer.Delete(ctx, live(ctx))).To(Succeed())
+		ensure(ctx, "orders")
+		Expect(record.list).To(BeEmpty())
+	})
+
+	It("is not what another writer of the operator does", func(ctx context.Context) {
+		drift := apply.NewDrift(record)
+		writer = apply.NewWriter(others, "test").Minding(drift)
+		other := apply.NewWriter(others, "other").Minding(drift)
+		ensure(ctx, "ledger")
+		policy := live(ctx)
+		opened(policy)
+		Expect(other.Update(ctx, policy)).To(Succeed())
+		ensure(ctx, "ledger")
+		Expect(record.list).To(BeEmpty())
+		edit(ctx, opened)
+		ensure(ctx, "ledger")
+		Expect(record.list).To(Equal([]string{changed}))
+	})
+
+	It("is not what a cache has yet to see", func(ctx context.Context) {
+		stale := interceptor.NewClient(others.(client.WithWatch), interceptor.Funcs{
+			Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+				return apierrors.NewNotFound(networkingv1.Resource("networkpolicies"), key.Name)
+			},
+		})
+		writer = apply.NewWriter(stale, "test").Minding(apply.NewDrift(record))
+		ensure(ctx, "ledger")
+		ensure(ctx, "ledger")
+		Expect(record.list).To(BeEmpty())
+	})
+
+	It("is not told by one who had not looked before", func(ctx context.Context) {
+		ensure(ctx, "ledger")
+		edit(ctx, opened)
+		writer = apply.NewWriter(others, "test").Minding(apply.NewDrift(record))
+		ensure(ctx, "ledger")
+		Expect(record.list).To(BeEmpty())
+	})
+
+	It("to fields of an object that is theirs is told as well", func(ctx context.Context) {
+		keep := func(label string) {
+			GinkgoHelper()
+			found := live(ctx)
+			partial := networkingv1ac.NetworkPolicy(key.Name, key.Namespace).WithLabels(map[string]string{"kept": label})
+			_, err := writer.Keep(ctx, found, partial, found.Labels["kept"] == label)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(others.Create(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})).To(Succeed())
+		relabelled := func(p *networkingv1.NetworkPolicy) { p.Labels["kept"] = "another" }
+		keep("one")
+		keep("two")
+		edit(ctx, annotated)
+		keep("two")
+		Expect(record.list).To(BeEmpty())
+		edit(ctx, relabelled)
+		keep("two")
+		edit(ctx, relabelled)
+		keep("three")
+		Expect(record.list).To(Equal([]string{changed}))
 	})
 })
 
