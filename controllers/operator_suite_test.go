@@ -93,7 +93,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	// The operator is who it will be in a cluster: its ServiceAccount, with the role that ships.
 	account, err := cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
 	Expect(err).NotTo(HaveOccurred())
-	operator = &process{config: account, port: port, probes: freePort(), ledger: record}
+	operator = &process{config: account, port: port, probes: freePort(), metrics: freePort(), ledger: record}
 	operator.start()
 	DeferCleanup(func(ctx context.Context) {
 		operator.stop()
@@ -149,7 +149,7 @@ func proveLedger(ctx context.Context) {
 	Expect(report.Problems).To(BeEmpty())
 	for _, event := range []auditledger.Event{auditledger.Started, auditledger.GrantMade, auditledger.GrantWithdrawn, auditledger.Refused, auditledger.Intervened, auditledger.DriftRepaired,
 		auditledger.Suspended, auditledger.Resumed, auditledger.ContractEnded, auditledger.ContractTerminated,
-		auditledger.DisposalRecorded, auditledger.ApprovalGiven, auditledger.ApprovalWithdrawn,
+		auditledger.DisposalRecorded, auditledger.ReviewRecorded, auditledger.ApprovalGiven, auditledger.ApprovalWithdrawn,
 	} {
 		Expect(text).To(ContainSubstring(`"event":"` + string(event) + `"`))
 	}
@@ -196,6 +196,7 @@ func freePort() int {
 type process struct {
 	config       *rest.Config
 	port, probes int
+	metrics      int // 0: off
 
 	stop   func()
 	writes writes
@@ -217,7 +218,7 @@ func (p *process) start() {
 		Clock: now, Lookout: 100 * time.Millisecond, Recheck: 200 * time.Millisecond,
 		WebhookBindAddress:     fmt.Sprintf("127.0.0.1:%d", p.port),
 		HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", p.probes),
-		MetricsBindAddress:     "0",
+		MetricsBindAddress:     p.metricsAddress(),
 		LeaderElection:         true,
 		Namespace:              "entrustment-system",
 		Ledger:                 p.ledger,
@@ -234,6 +235,13 @@ func (p *process) start() {
 		cancel()
 		Expect(<-ended).To(Succeed())
 	})
+}
+
+func (p *process) metricsAddress() string {
+	if p.metrics == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("127.0.0.1:%d", p.metrics)
 }
 
 // ready is what the kubelet sees.

@@ -219,6 +219,11 @@ type DataProcessorStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// suspended says whether spec.suspended was found to be set. Absent: it was not.
+	//
+	// +optional
+	Suspended bool `json:"suspended,omitempty"`
+
 	// roles derived from stores and entrustments.
 	//
 	// +optional

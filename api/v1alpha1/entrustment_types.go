@@ -484,6 +484,21 @@ type EntrustmentStatus struct {
 	// +optional
 	DisposalDueDate Date `json:"disposalDueDate,omitempty"`
 
+	// suspended says whether spec.suspended was found to be set. Absent: it was not.
+	//
+	// +optional
+	Suspended bool `json:"suspended,omitempty"`
+
+	// ended says whether spec.notAfter was found to be over. Absent: it was not.
+	//
+	// +optional
+	Ended bool `json:"ended,omitempty"`
+
+	// reviewCount is how many reviews were found in spec.supervision.reviews, and recorded in the ledger.
+	//
+	// +optional
+	ReviewCount int32 `json:"reviewCount,omitempty"`
+
 	// revocation is set while and after access ends.
 	//
 	// +optional

@@ -352,6 +352,11 @@ type PersonalDataStoreStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// suspended says whether spec.suspended was found to be set. Absent: it was not.
+	//
+	// +optional
+	Suspended bool `json:"suspended,omitempty"`
+
 	// effectivePurposes are those a workload may declare to use the store: allowed and their descendants, less
 	// prohibited with their ancestors and descendants, less what consent and data form rule out.
 	//

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,7 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/ledger"
 )
 
 // +kubebuilder:rbac:groups=entrustment.dev,resources=purposes;dataprocessors;entrustments;personaldatastores,verbs=get;list;watch
@@ -78,7 +80,10 @@ func (o Options) processors() *reconciler[*v1alpha1.DataProcessor, v1alpha1.Data
 		list:       &v1alpha1.DataProcessorList{},
 		status:     func(p *v1alpha1.DataProcessor) *v1alpha1.DataProcessorStatus { return &p.Status },
 		conditions: func(s *v1alpha1.DataProcessorStatus) []metav1.Condition { return s.Conditions },
-		find:       named[*v1alpha1.DataProcessor]((*entrustment.Snapshot).ProcessorStatus),
+		facts: func(live *v1alpha1.DataProcessor, now *v1alpha1.DataProcessorStatus) []ledger.Entry {
+			return suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason)
+		},
+		find: named[*v1alpha1.DataProcessor]((*entrustment.Snapshot).ProcessorStatus),
 	})
 }
 
@@ -90,7 +95,11 @@ func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.Entr
 		list:       &v1alpha1.EntrustmentList{},
 		status:     func(e *v1alpha1.Entrustment) *v1alpha1.EntrustmentStatus { return &e.Status },
 		conditions: func(s *v1alpha1.EntrustmentStatus) []metav1.Condition { return s.Conditions },
-		find:       named[*v1alpha1.Entrustment]((*entrustment.Snapshot).EntrustmentStatus),
+		facts: func(live *v1alpha1.Entrustment, now *v1alpha1.EntrustmentStatus) []ledger.Entry {
+			return slices.Concat(suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason), end(live, now),
+				reviews(live.Status.ReviewCount, now.ReviewCount, live.Spec.Supervision))
+		},
+		find: named[*v1alpha1.Entrustment]((*entrustment.Snapshot).EntrustmentStatus),
 	})
 }
 
@@ -103,8 +112,11 @@ func (o Options) stores() *reconciler[*v1alpha1.PersonalDataStore, v1alpha1.Pers
 		list:       &v1alpha1.PersonalDataStoreList{},
 		status:     func(s *v1alpha1.PersonalDataStore) *v1alpha1.PersonalDataStoreStatus { return &s.Status },
 		conditions: func(s *v1alpha1.PersonalDataStoreStatus) []metav1.Condition { return s.Conditions },
-		find:       observer{o, seen, o.look}.observed,
-		glance:     observer{o, seen, nil}.observed,
+		facts: func(live *v1alpha1.PersonalDataStore, now *v1alpha1.PersonalDataStoreStatus) []ledger.Entry {
+			return suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason)
+		},
+		find:   observer{o, seen, o.look}.observed,
+		glance: observer{o, seen, nil}.observed,
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/ledger"
 )
 
 // workers write the statuses of different objects of a kind at once.
@@ -38,6 +39,7 @@ type kind[O client.Object, S any] struct {
 
 	status     func(O) *S
 	conditions func(*S) []metav1.Condition
+	facts      func(live O, now *S) []ledger.Entry // that no condition tells; nil: there are none
 	find       func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
 	// glance finds the same from memory alone, for many objects at once; nil: find does.
 	glance func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
@@ -119,7 +121,7 @@ func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request)
 	want := live.DeepCopyObject().(O)
 	*r.status(want) = found.status
 	// Before the write, which is the memory of what was recorded: a crash between the two repeats a line, and loses none.
-	r.Ledger.Record(transitions(r.title, live, r.conditions(r.status(live)), r.conditions(&found.status))...)
+	r.Ledger.Record(r.entries(live, &found.status)...)
 	wrote, err := r.Writer.Status(ctx, live, want)
 	if err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -128,6 +130,15 @@ func (r *reconciler[O, S]) Reconcile(ctx context.Context, req reconcile.Request)
 		r.announce(want, r.conditions(r.status(live)), r.conditions(&found.status))
 	}
 	return result, nil
+}
+
+// entries are what the ledger has to be told before an object says what was found.
+func (r *reconciler[O, S]) entries(live O, now *S) []ledger.Entry {
+	entries := transitions(r.conditions(r.status(live)), r.conditions(now))
+	if r.facts != nil {
+		entries = append(entries, r.facts(live, now)...)
+	}
+	return record(r.title, live, entries...)
 }
 
 // found completes what was found with the times of transition: those of conditions that did not change are kept.

@@ -1,7 +1,9 @@
 package status
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +15,50 @@ import (
 
 // ledgerRecorder is where it is recorded that a contract, a party or a store is another than it was.
 type ledgerRecorder interface{ Record(...ledger.Entry) }
+
+// record is what the ledger is told of an object before its status is written. The status is the memory of what was recorded,
+// so what happened while the operator was down is told at its next start, and nothing is told again.
+func record(kind string, object client.Object, entries ...ledger.Entry) []ledger.Entry {
+	for i := range entries {
+		entries[i].Actor = v1alpha1.ManagedBy
+		entries[i].Objects = []ledger.Object{{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration()}}
+	}
+	return entries
+}
+
+// suspension goes by what was written, because a condition has one reason of many: what is above a contract may be suspended
+// too, or it may end meanwhile.
+func suspension(was, is bool, reason v1alpha1.Line) []ledger.Entry {
+	switch {
+	case is && !was:
+		return []ledger.Entry{{Event: ledger.Suspended, Reason: string(v1alpha1.ReasonSuspended), Message: reason}}
+	case was && !is:
+		return []ledger.Entry{{Event: ledger.Resumed}}
+	}
+	return nil
+}
+
+// end is that of a contract's own term, if it was not terminated before.
+func end(live *v1alpha1.Entrustment, now *v1alpha1.EntrustmentStatus) []ledger.Entry {
+	if live.Status.Ended || !now.Ended || live.DeletionTimestamp != nil {
+		return nil
+	}
+	return []ledger.Entry{{
+		Event: ledger.ContractEnded, Reason: string(v1alpha1.ReasonExpired), Message: "its term ended at " + live.Spec.NotAfter.UTC().Format(time.RFC3339),
+	}}
+}
+
+// reviews are those of which the status did not tell yet. They are only ever added.
+func reviews(told, found int32, supervision *v1alpha1.Supervision) []ledger.Entry {
+	var entries []ledger.Entry
+	for i := told; supervision != nil && i < min(found, int32(len(supervision.Reviews))); i++ {
+		review := &supervision.Reviews[i]
+		entries = append(entries, ledger.Entry{
+			Event: ledger.ReviewRecorded, Reason: string(review.Result), Message: fmt.Sprintf("%s of %s: %s", review.Method, review.Date, review.Result),
+		})
+	}
+	return entries
+}
 
 // says is a condition with one of some reasons.
 type says struct {
@@ -28,51 +74,31 @@ func (s says) in(conditions []metav1.Condition) bool {
 var (
 	unpermitted = says{v1alpha1.ConditionAuthorized, []v1alpha1.Reason{
 		v1alpha1.ReasonNotApproved, v1alpha1.ReasonObjected, v1alpha1.ReasonSubEntrustmentProhibited, v1alpha1.ReasonNoticePeriodRunning}}
-	permitted = says{v1alpha1.ConditionAuthorized, []v1alpha1.Reason{v1alpha1.ReasonPriorApproval, v1alpha1.ReasonNoticeElapsed}}
-	suspended = says{v1alpha1.ConditionActive, []v1alpha1.Reason{v1alpha1.ReasonSuspended}} // a contract
-	halted    = says{v1alpha1.ConditionReady, []v1alpha1.Reason{v1alpha1.ReasonSuspended}}  // a party or a store
+	permitted  = says{v1alpha1.ConditionAuthorized, []v1alpha1.Reason{v1alpha1.ReasonPriorApproval, v1alpha1.ReasonNoticeElapsed}}
+	terminated = says{v1alpha1.ConditionActive, []v1alpha1.Reason{v1alpha1.ReasonTerminating}}
+	done       = says{v1alpha1.ConditionDisposed, []v1alpha1.Reason{v1alpha1.ReasonCompleted}}
 )
 
 // recorded are the transitions for the ledger: what is said now and was not, and what was said before; none is anything.
 var recorded = []struct {
 	event    ledger.Event
 	now, was says
-	back     bool // it is recorded when it is said no more
 }{
-	{event: ledger.Suspended, now: suspended},
-	{event: ledger.Resumed, now: suspended, back: true},
-	{event: ledger.Suspended, now: halted},
-	{event: ledger.Resumed, now: halted, back: true},
-	{event: ledger.ContractEnded, now: says{v1alpha1.ConditionActive, []v1alpha1.Reason{v1alpha1.ReasonExpired}}},
-	{event: ledger.ContractTerminated, now: says{v1alpha1.ConditionActive, []v1alpha1.Reason{v1alpha1.ReasonTerminating}}},
+	{event: ledger.ContractTerminated, now: terminated},
 	{event: ledger.ApprovalGiven, now: permitted, was: unpermitted},
 	{event: ledger.ApprovalWithdrawn, now: unpermitted, was: permitted},
-	{event: ledger.DisposalRecorded, now: says{v1alpha1.ConditionDisposed, []v1alpha1.Reason{v1alpha1.ReasonCompleted}}},
+	{event: ledger.DisposalRecorded, now: done},
 }
 
-// transitions are the entries for the ledger of what a status is about to say. The status is the memory of what was
-// recorded, so what happened while the operator was down is told at its next start, and nothing is told again.
-func transitions(kind string, object client.Object, before, after []metav1.Condition) []ledger.Entry {
+// transitions are the entries for the ledger of what conditions are about to say.
+func transitions(before, after []metav1.Condition) []ledger.Entry {
 	var entries []ledger.Entry
 	for _, r := range recorded {
-		if meta.FindStatusCondition(after, r.now.condition) == nil {
-			continue // not of this kind
-		}
-		if r.now.condition == halted.condition && meta.FindStatusCondition(after, suspended.condition) != nil {
-			continue // Ready only repeats what Active says
-		}
-		was, is := r.now.in(before), r.now.in(after)
-		if r.back {
-			was, is = is, was
-		}
-		if was || !is || r.was.condition != "" && !r.was.in(before) {
+		if r.now.in(before) || !r.now.in(after) || r.was.condition != "" && !r.was.in(before) {
 			continue
 		}
 		about := meta.FindStatusCondition(after, r.now.condition)
-		entries = append(entries, ledger.Entry{
-			Event: r.event, Actor: v1alpha1.ManagedBy, Reason: about.Reason, Message: about.Message,
-			Objects: []ledger.Object{{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration()}},
-		})
+		entries = append(entries, ledger.Entry{Event: r.event, Reason: about.Reason, Message: about.Message})
 	}
 	return entries
 }

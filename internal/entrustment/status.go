@@ -177,6 +177,7 @@ func (s *Snapshot) ProcessorStatus(name string) (v1alpha1.DataProcessorStatus, b
 	}
 	status := v1alpha1.DataProcessorStatus{
 		ObservedGeneration: p.obj.Generation,
+		Suspended:          p.obj.Spec.Suspended,
 		Roles:              p.roles(),
 		Namespaces:         s.pins(p),
 	}
@@ -298,7 +299,7 @@ func (s *Snapshot) StoreStatus(key types.NamespacedName, observed ...metav1.Cond
 	if st == nil {
 		return v1alpha1.PersonalDataStoreStatus{}, false
 	}
-	status := v1alpha1.PersonalDataStoreStatus{ObservedGeneration: st.obj.Generation, EffectivePurposes: st.intendedNames()}
+	status := v1alpha1.PersonalDataStoreStatus{ObservedGeneration: st.obj.Generation, Suspended: st.obj.Spec.Suspended, EffectivePurposes: st.intendedNames()}
 	for _, grant := range s.StoreGrants(key) {
 		status.GrantCount += int32(len(grant.Purposes))
 	}

@@ -20,8 +20,13 @@ func (s *Snapshot) EntrustmentStatus(name string) (v1alpha1.EntrustmentStatus, b
 	}
 	status := v1alpha1.EntrustmentStatus{
 		ObservedGeneration: c.obj.Generation,
+		Suspended:          c.obj.Spec.Suspended,
 		NextReviewDate:     s.calendar.reviewDue(c.obj).String(),
 		DisposalDueDate:    s.calendar.disposalDue(c.obj).String(),
+	}
+	_, status.Ended = inForce(s.calendar.now, nil, &c.obj.Spec.NotAfter)
+	if c.obj.Spec.Supervision != nil {
+		status.ReviewCount = int32(len(c.obj.Spec.Supervision.Reviews))
 	}
 	if !c.broken {
 		status.Depth = c.depth

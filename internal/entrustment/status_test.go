@@ -12,6 +12,7 @@ import (
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/cases"
 )
 
@@ -419,6 +420,92 @@ func TestPurposeConditions(t *testing.T) {
 				t.Errorf("Ready: got %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// An assessment that runs out is warned of, and never missed where nothing is entrusted.
+func TestSelectionConditions(t *testing.T) {
+	for name, c := range map[string]struct {
+		party  string
+		change func(s *v1alpha1.Selection) *v1alpha1.Selection
+		want   string
+	}{
+		"valid for long":                 {"billing-entrustee", func(s *v1alpha1.Selection) *v1alpha1.Selection { s.ValidUntil = "2027-11-23"; return s }, "True/SelectionCurrent"},
+		"to be repeated some day":        {"billing-entrustee", func(s *v1alpha1.Selection) *v1alpha1.Selection { s.ValidUntil = ""; return s }, "True/SelectionCurrent"},
+		"31 days left":                   {"billing-entrustee", func(s *v1alpha1.Selection) *v1alpha1.Selection { s.ValidUntil = "2026-12-24"; return s }, "True/SelectionCurrent"},
+		"30 days left":                   {"billing-entrustee", func(s *v1alpha1.Selection) *v1alpha1.Selection { s.ValidUntil = "2026-12-23"; return s }, "True/SelectionExpiresSoon"},
+		"the last day":                   {"billing-entrustee", func(s *v1alpha1.Selection) *v1alpha1.Selection { s.ValidUntil = "2026-11-23"; return s }, "True/SelectionExpiresSoon"},
+		"the day after":                  {"billing-entrustee", func(s *v1alpha1.Selection) *v1alpha1.Selection { s.ValidUntil = "2026-11-22"; return s }, "False/SelectionExpired"},
+		"none":                           {"billing-entrustee", func(*v1alpha1.Selection) *v1alpha1.Selection { return nil }, "False/SelectionMissing"},
+		"none, and nothing is entrusted": {"controller", func(*v1alpha1.Selection) *v1alpha1.Selection { return nil }, "True/NotEntrusted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := published(t)
+			in.Processors = append(in.Processors, builder.Processor("controller").Obj())
+			p := processorNamed(in, c.party)
+			if p.Spec.Selection == nil {
+				p.Spec.Selection = &v1alpha1.Selection{}
+			}
+			p.Spec.Selection = c.change(p.Spec.Selection)
+			status, ok := entrustment.Compile(*in, cases.At).ProcessorStatus(c.party)
+			if !ok {
+				t.Fatal("no status")
+			}
+			if got := found(status.Conditions, v1alpha1.ConditionSelectionCurrent); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestPurposeEnding(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		own, above time.Duration // from now to its end, and to that of the purpose that it is a part of; zero: none
+		want       string
+	}{
+		"no end":                      {want: "absent"},
+		"in a year":                   {own: 365 * day, want: "False/EndsLater"},
+		"a second over 30 days":       {own: 30*day + time.Second, want: "False/EndsLater"},
+		"30 days":                     {own: 30 * day, want: "True/EndsWithin30Days"},
+		"7 days":                      {own: 7 * day, want: "True/EndsWithin7Days"},
+		"1 day":                       {own: day, want: "True/EndsWithin1Day"},
+		"now":                         {own: time.Nanosecond, want: "True/Ended"},
+		"an ancestor that ends first": {own: 365 * day, above: 3 * day, want: "True/EndsWithin7Days"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := published(t)
+			end := func(purpose string, left time.Duration) {
+				if left > 0 {
+					purposeNamed(in, purpose).Spec.NotAfter = ptr.To(metav1.NewTime(cases.At.Add(left.Truncate(time.Second))))
+				}
+			}
+			end("billing", c.own)
+			end("service-provision", c.above)
+			status, ok := entrustment.Compile(*in, cases.At).PurposeStatus("billing")
+			if !ok {
+				t.Fatal("no status")
+			}
+			if got := found(status.Conditions, v1alpha1.ConditionEnding); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// What happened to a contract is told beside its conditions, of which each has one reason only.
+func TestContractFacts(t *testing.T) {
+	in := published(t)
+	e := entrustmentNamed(in, "fees")
+	e.Spec.Suspended, e.Spec.NotAfter = true, metav1.NewTime(cases.At)
+	e.Spec.Supervision = &v1alpha1.Supervision{Reviews: []v1alpha1.Review{{Date: "2026-10-15", Result: "Satisfactory"}}}
+	status, _ := entrustment.Compile(*in, cases.At).EntrustmentStatus("fees")
+	if !status.Suspended || !status.Ended || status.ReviewCount != 1 {
+		t.Errorf("suspended %t, ended %t, %d reviews", status.Suspended, status.Ended, status.ReviewCount)
+	}
+	status, _ = entrustment.Compile(*in, cases.At.Add(-time.Second)).EntrustmentStatus("fees")
+	if status.Ended {
+		t.Error("ended a second early")
 	}
 }
 

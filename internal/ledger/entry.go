@@ -27,6 +27,7 @@ const (
 	ContractEnded      Event = "ContractEnded"      // its term is over
 	ContractTerminated Event = "ContractTerminated" // the object was deleted
 	DisposalRecorded   Event = "DisposalRecorded"   // the data were returned or erased
+	ReviewRecorded     Event = "ReviewRecorded"     // the entrustee was reviewed
 	ApprovalGiven      Event = "ApprovalGiven"      // a sub-entrustment is permitted that was not
 	ApprovalWithdrawn  Event = "ApprovalWithdrawn"  // … and is not any more
 

@@ -190,6 +190,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: dev.entrustment.operator.api.v1alpha1.Role
           elementRelationship: associative
+    - name: suspended
+      type:
+        scalar: boolean
 - name: dev.entrustment.operator.api.v1alpha1.Date
   scalar: untyped
 - name: dev.entrustment.operator.api.v1alpha1.Disposal
@@ -428,15 +431,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: effective
       type:
         namedType: dev.entrustment.operator.api.v1alpha1.EffectiveExtent
+    - name: ended
+      type:
+        scalar: boolean
     - name: nextReviewDate
       type:
         namedType: dev.entrustment.operator.api.v1alpha1.Date
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: reviewCount
+      type:
+        scalar: numeric
     - name: revocation
       type:
         namedType: dev.entrustment.operator.api.v1alpha1.Revocation
+    - name: suspended
+      type:
+        scalar: boolean
 - name: dev.entrustment.operator.api.v1alpha1.ExposedSubject
   map:
     fields:
@@ -711,6 +723,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: rotationRequiredSince
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: suspended
+      type:
+        scalar: boolean
     - name: verifiedTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

@@ -14,6 +14,8 @@ import (
 type DataProcessorStatusApplyConfiguration struct {
 	// observedGeneration is the generation last acted upon.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+	// suspended says whether spec.suspended was found to be set. Absent: it was not.
+	Suspended *bool `json:"suspended,omitempty"`
 	// roles derived from stores and entrustments.
 	Roles []apiv1alpha1.Role `json:"roles,omitempty"`
 	// entrustmentCount is the number of entrustments in force in which it is the entrustee.
@@ -38,6 +40,14 @@ func DataProcessorStatus() *DataProcessorStatusApplyConfiguration {
 // If called multiple times, the ObservedGeneration field is set to the value of the last call.
 func (b *DataProcessorStatusApplyConfiguration) WithObservedGeneration(value int64) *DataProcessorStatusApplyConfiguration {
 	b.ObservedGeneration = &value
+	return b
+}
+
+// WithSuspended sets the Suspended field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspended field is set to the value of the last call.
+func (b *DataProcessorStatusApplyConfiguration) WithSuspended(value bool) *DataProcessorStatusApplyConfiguration {
+	b.Suspended = &value
 	return b
 }
 

@@ -25,6 +25,12 @@ type EntrustmentStatusApplyConfiguration struct {
 	NextReviewDate *string `json:"nextReviewDate,omitempty"`
 	// disposalDueDate is the date by which disposal is due.
 	DisposalDueDate *string `json:"disposalDueDate,omitempty"`
+	// suspended says whether spec.suspended was found to be set. Absent: it was not.
+	Suspended *bool `json:"suspended,omitempty"`
+	// ended says whether spec.notAfter was found to be over. Absent: it was not.
+	Ended *bool `json:"ended,omitempty"`
+	// reviewCount is how many reviews were found in spec.supervision.reviews, and recorded in the ledger.
+	ReviewCount *int32 `json:"reviewCount,omitempty"`
 	// revocation is set while and after access ends.
 	Revocation *RevocationApplyConfiguration `json:"revocation,omitempty"`
 	// conditions of the entrustment: Ready, Authorized, ScopeValid, Active, TransferBasisPresent, ContractComplete,
@@ -93,6 +99,30 @@ func (b *EntrustmentStatusApplyConfiguration) WithNextReviewDate(value string) *
 // If called multiple times, the DisposalDueDate field is set to the value of the last call.
 func (b *EntrustmentStatusApplyConfiguration) WithDisposalDueDate(value string) *EntrustmentStatusApplyConfiguration {
 	b.DisposalDueDate = &value
+	return b
+}
+
+// WithSuspended sets the Suspended field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspended field is set to the value of the last call.
+func (b *EntrustmentStatusApplyConfiguration) WithSuspended(value bool) *EntrustmentStatusApplyConfiguration {
+	b.Suspended = &value
+	return b
+}
+
+// WithEnded sets the Ended field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Ended field is set to the value of the last call.
+func (b *EntrustmentStatusApplyConfiguration) WithEnded(value bool) *EntrustmentStatusApplyConfiguration {
+	b.Ended = &value
+	return b
+}
+
+// WithReviewCount sets the ReviewCount field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReviewCount field is set to the value of the last call.
+func (b *EntrustmentStatusApplyConfiguration) WithReviewCount(value int32) *EntrustmentStatusApplyConfiguration {
+	b.ReviewCount = &value
 	return b
 }
 

@@ -14,6 +14,8 @@ import (
 type PersonalDataStoreStatusApplyConfiguration struct {
 	// observedGeneration is the generation last acted upon.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+	// suspended says whether spec.suspended was found to be set. Absent: it was not.
+	Suspended *bool `json:"suspended,omitempty"`
 	// effectivePurposes are those a workload may declare to use the store: allowed and their descendants, less
 	// prohibited with their ancestors and descendants, less what consent and data form rule out.
 	EffectivePurposes []string `json:"effectivePurposes,omitempty"`
@@ -44,6 +46,14 @@ func PersonalDataStoreStatus() *PersonalDataStoreStatusApplyConfiguration {
 // If called multiple times, the ObservedGeneration field is set to the value of the last call.
 func (b *PersonalDataStoreStatusApplyConfiguration) WithObservedGeneration(value int64) *PersonalDataStoreStatusApplyConfiguration {
 	b.ObservedGeneration = &value
+	return b
+}
+
+// WithSuspended sets the Suspended field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspended field is set to the value of the last call.
+func (b *PersonalDataStoreStatusApplyConfiguration) WithSuspended(value bool) *PersonalDataStoreStatusApplyConfiguration {
+	b.Suspended = &value
 	return b
 }
 
