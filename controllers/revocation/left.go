@@ -25,11 +25,12 @@ type Left struct {
 	Secret string // one that is granted no more, "namespace/name"
 	Pods   int
 	Pod    string // the first of them, "namespace/name", and what holds it
+
+	Stays bool // nobody ends the pods: the stores only report
 }
 
-func (l Left) any() bool { return l != Left{} }
-
-// left is what is left of the noted grants of a namespace, by grant; those of which nothing is left are not in it.
+// left is what is left of the noted grants of a namespace, by grant; those of which nothing is left, or no store is there any
+// more, are not in it.
 func (r *Reconciler) left(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess, holding map[draining.Key][]pod) (map[draining.Key]Left, error) {
 	if len(access.Draining) == 0 {
 		return nil, nil
@@ -65,7 +66,8 @@ func (r *Reconciler) left(ctx context.Context, current *entrustment.Snapshot, ac
 				l.Policy = policy
 			}
 		}
-		if l.any() {
+		if l != (Left{}) && draining.Matters(current, note) {
+			l.Stays = !draining.Ends(current, note)
 			left[key] = l
 		}
 	}

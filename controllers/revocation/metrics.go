@@ -6,7 +6,7 @@ var (
 	noncompliant = prometheus.NewDesc("entrustment_noncompliant_pods",
 		"Pods of bound namespaces that declare what is neither granted nor about to be ended.", nil, nil)
 	drainingGrants = prometheus.NewDesc("entrustment_draining_grants",
-		"Grants that ended and of which something is left: a policy, a Secret or a pod.", nil, nil)
+		"Grants that ended, not only for stores that report, and of which something is left: a policy, a Secret or a pod.", nil, nil)
 	drainingPods = prometheus.NewDesc("entrustment_draining_pods",
 		"Pods that are ending because their grant ended.", nil, nil)
 )
@@ -25,9 +25,11 @@ func (r *Reconciler) Collect(to chan<- prometheus.Metric) {
 	others, grants, pods := 0, 0, 0
 	for _, s := range r.seen {
 		others += s.noncompliant
-		grants += len(s.left)
 		for _, l := range s.left {
-			pods += l.Pods
+			if !l.Stays {
+				grants++
+				pods += l.Pods
+			}
 		}
 	}
 	for d, value := range map[*prometheus.Desc]int{noncompliant: others, drainingGrants: grants, drainingPods: pods} {

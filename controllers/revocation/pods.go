@@ -66,14 +66,20 @@ func (r *Reconciler) declaring(ctx context.Context, namespace string) ([]pod, er
 	}
 }
 
-// holders are the pods that hold a noted grant, by grant. A list that was made after the note holds them all: whoever came
-// later was let in under what is granted now. Where that is nothing, whoever declares it is a holder all the same, because
-// the API server may have let him in by what it knew a moment before.
-func (r *Reconciler) holders(access *v1alpha1.PersonalDataAccess, pods []pod) map[draining.Key][]pod {
+// grantedTo is what a namespace is granted, for whatever stores.
+func grantedTo(access *v1alpha1.PersonalDataAccess) map[draining.Key]bool {
 	granted := map[draining.Key]bool{}
 	for i := range access.Grants {
 		granted[draining.Key{Entrustment: access.Grants[i].Entrustment, Purpose: access.Grants[i].Purpose}] = true
 	}
+	return granted
+}
+
+// holders are the pods that hold a noted grant, by grant. A list that was made after the note holds them all: whoever came
+// later was let in under what is granted now. Where that is nothing, whoever declares it is a holder all the same, because
+// the API server may have let him in by what it knew a moment before.
+func (r *Reconciler) holders(access *v1alpha1.PersonalDataAccess, pods []pod) map[draining.Key][]pod {
+	granted := grantedTo(access)
 	found := map[draining.Key][]pod{}
 	known := map[draining.Key]holders{}
 	for i := range access.Draining {
@@ -94,11 +100,15 @@ func (r *Reconciler) holders(access *v1alpha1.PersonalDataAccess, pods []pod) ma
 	return found
 }
 
-// end deletes the pods that are not ending soon enough already. Which of several fails makes no difference to the others.
+// end deletes the pods that are not ending soon enough already, but for those of stores that only report. Which of several
+// fails makes no difference to the others.
 func (r *Reconciler) end(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess, holding map[draining.Key][]pod) error {
 	var failed error
 	for i := range access.Draining {
 		note := &access.Draining[i]
+		if !draining.Ends(current, note) {
+			continue
+		}
 		var ended []pod
 		for _, p := range holding[draining.Of(note)] {
 			told, err := r.tell(ctx, p)
@@ -156,16 +166,19 @@ func (r *Reconciler) record(ctx context.Context, current *entrustment.Snapshot, 
 }
 
 // sweep tells of pods that declare what they are neither granted nor were: they were there before the operator, or came while
-// it was away. Those whose contract has ended are ended.
+// it was away. Those whose contract has ended are ended. What was lost of a store that only reports is told of, and no more.
 func (r *Reconciler) sweep(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess, pods []pod) error {
 	var failed error
 	noncompliant := 0
-	shown := map[draining.Key]bool{} // or noted: taking it away, or having taken it, is under way
+	shown := grantedTo(access) // or noted: taking it away, or having taken it, is under way
+	stays := map[draining.Key]bool{}
 	for i := range access.Draining {
-		shown[draining.Of(&access.Draining[i])] = true
-	}
-	for i := range access.Grants {
-		shown[draining.Key{Entrustment: access.Grants[i].Entrustment, Purpose: access.Grants[i].Purpose}] = true
+		note := &access.Draining[i]
+		if draining.Ends(current, note) {
+			shown[draining.Of(note)] = true
+		} else {
+			stays[draining.Of(note)] = true
+		}
 	}
 	for _, p := range pods {
 		decision := current.AuthorizePod(access.Namespace, p.key.Purpose, p.key.Entrustment)
@@ -173,7 +186,7 @@ func (r *Reconciler) sweep(ctx context.Context, current *entrustment.Snapshot, a
 			continue
 		}
 		noncompliant++
-		if ended := access.Enforcement == v1alpha1.EnforcementEnforce && current.Lapsed(p.key.Entrustment); ended {
+		if ended := access.Enforcement == v1alpha1.EnforcementEnforce && current.Lapsed(p.key.Entrustment); ended && !stays[p.key] {
 			told, err := r.tell(ctx, p)
 			if err != nil {
 				failed = err

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -79,7 +80,7 @@ type recorder interface{ Record(...ledger.Entry) }
 
 // SetupWithManager follows the snapshot and the notes, each in its turn: pods end after policies, parameters and Secrets.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
-	follower := r.Publisher.Follow(snapshot.Pods, changedNamespaces)
+	follower := r.Publisher.Follow(snapshot.Pods, r.changedNamespaces)
 	return builder.ControllerManagedBy(mgr).Named("revocation").
 		Watches(&v1alpha1.PersonalDataAccess{}, follower.InTurn(func(_ context.Context, access client.Object) []reconcile.Request {
 			return namespaces(access.GetNamespace())
@@ -104,15 +105,40 @@ func (r *Reconciler) drainingNamespace(_ context.Context, pod client.Object) []r
 	return namespaces(pod.GetNamespace())
 }
 
-// changedNamespaces are those that were bound, and those whose grants changed.
-func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
+// changedNamespaces are those that were bound, those whose grants changed, and those that lost a store that cuts only now.
+func (r *Reconciler) changedNamespaces(ctx context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
 	var changed []string
 	for _, namespace := range next.BoundNamespaces() {
 		if old == nil || !next.SameNamespaceAccess(old, namespace) {
 			changed = append(changed, namespace)
 		}
 	}
-	return namespaces(changed...)
+	return append(namespaces(changed...), r.cutOff(ctx, old, next)...)
+}
+
+// cutOff are the namespaces with a note for which pods are ended now, and were not before: a store of it only reported.
+func (r *Reconciler) cutOff(ctx context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
+	if old == nil || !slices.ContainsFunc(old.Stores(), func(key types.NamespacedName) bool {
+		store := next.Store(key)
+		return store != nil && entrustment.Reports(old.Store(key)) && !entrustment.Reports(store)
+	}) {
+		return nil // at first the notes themselves wake us
+	}
+	list := &v1alpha1.PersonalDataAccessList{}
+	if err := r.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		logf.FromContext(ctx).Error(err, "Finding whose pods are to be ended for stores that report no more")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		access := &list.Items[i]
+		if slices.ContainsFunc(access.Draining, func(d v1alpha1.DrainingGrant) bool {
+			return draining.Ends(next, &d) && !draining.Ends(old, &d)
+		}) {
+			requests = append(requests, namespaces(access.Namespace)...)
+		}
+	}
+	return requests
 }
 
 func namespaces(names ...string) []reconcile.Request {
@@ -155,8 +181,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.clear(ctx, access, left); err != nil {
 		return reconcile.Result{}, err
 	}
-	if len(left) > 0 {
-		return reconcile.Result{RequeueAfter: drainInterval}, nil
+	for _, l := range left {
+		if !l.Stays {
+			return reconcile.Result{RequeueAfter: drainInterval}, nil
+		}
 	}
 	if r.Recheck > 0 {
 		return reconcile.Result{RequeueAfter: r.Recheck}, nil
@@ -164,12 +192,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: Recheck}, nil
 }
 
-// clear takes out of the note that of which nothing is left.
+// clear takes out of the note that of which nothing is left, at once for a contract that has ended: nobody comes any more under
+// what is granted no more, so that it does no harm to wait for the last of its pods.
 func (r *Reconciler) clear(ctx context.Context, access *v1alpha1.PersonalDataAccess, left map[draining.Key]Left) error {
+	waits := map[string]bool{} // contracts
+	for key, l := range left {
+		waits[key.Entrustment] = waits[key.Entrustment] || !l.Stays
+	}
+	granted := grantedTo(access)
 	cleared := access.DeepCopy()
 	cleared.Draining = slices.DeleteFunc(cleared.Draining, func(d v1alpha1.DrainingGrant) bool {
-		_, still := left[draining.Of(&d)]
-		return !still
+		key := draining.Of(&d)
+		_, still := left[key]
+		return !still && (granted[key] || !waits[key.Entrustment])
 	})
 	if len(cleared.Draining) == len(access.Draining) {
 		return nil

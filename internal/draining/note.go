@@ -24,8 +24,9 @@ func Of(g *v1alpha1.DrainingGrant) Key { return Key{g.Entrustment, g.Purpose} }
 //
 //	(what was draining ∪ what was granted) − what is granted now
 //
-// A store that only reports ends no pod, and neither does one that is gone: what is not governed cuts nothing. Beyond the
-// bounds the first that fit, sorted, are noted; left are those that do not.
+// A store that only reports ends no pod, but what was lost there is noted all the same: some day it may cut. One that is gone
+// does not. Beyond the bounds the first that fit are noted, those for which pods are ended before the others; left are those
+// that do not.
 func Note(current *entrustment.Snapshot, before *v1alpha1.PersonalDataAccess, now []entrustment.AccessGrant) (noted, left []v1alpha1.DrainingGrant) {
 	if before == nil {
 		return nil, nil
@@ -37,7 +38,7 @@ func Note(current *entrustment.Snapshot, before *v1alpha1.PersonalDataAccess, no
 	lost := map[Key]*v1alpha1.DrainingGrant{}
 	add := func(key Key, stores []string, generation int64) {
 		for _, store := range stores {
-			if !ends(current, granted[key], store) {
+			if name := parse(store); current.Store(name) == nil || slices.Contains(granted[key], name) {
 				continue
 			}
 			note := lost[key]
@@ -58,16 +59,56 @@ func Note(current *entrustment.Snapshot, before *v1alpha1.PersonalDataAccess, no
 		add(Key{g.Entrustment, g.Purpose}, g.Stores, before.Generation)
 	}
 	for _, note := range lost {
-		slices.Sort(note.Stores)
+		slices.SortFunc(note.Stores, func(a, b string) int {
+			return cmp.Or(first(cuts(current, a), cuts(current, b)), strings.Compare(a, b))
+		})
 		note.Stores = slices.Compact(note.Stores)
 		note.Stores = note.Stores[:min(len(note.Stores), maxStores)]
+		slices.Sort(note.Stores)
 		noted = append(noted, *note)
 	}
 	slices.SortFunc(noted, func(a, b v1alpha1.DrainingGrant) int {
-		return cmp.Or(strings.Compare(a.Entrustment, b.Entrustment), strings.Compare(a.Purpose, b.Purpose))
+		return cmp.Or(first(Ends(current, &a), Ends(current, &b)), compare(a, b))
 	})
 	fits := fitting(noted)
-	return noted[:fits:fits], noted[fits:]
+	noted, left = noted[:fits:fits], noted[fits:]
+	slices.SortFunc(noted, compare)
+	return noted, left
+}
+
+// Ends says whether pods are ended for a note now: a store that they reached is there, and not only to report.
+func Ends(current *entrustment.Snapshot, note *v1alpha1.DrainingGrant) bool {
+	return slices.ContainsFunc(note.Stores, func(store string) bool { return cuts(current, store) })
+}
+
+// Matters says whether there is still a store that the pods of a note reached.
+func Matters(current *entrustment.Snapshot, note *v1alpha1.DrainingGrant) bool {
+	return slices.ContainsFunc(note.Stores, func(store string) bool { return current.Store(parse(store)) != nil })
+}
+
+func cuts(current *entrustment.Snapshot, store string) bool {
+	live := current.Store(parse(store))
+	return live != nil && !entrustment.Reports(live)
+}
+
+func parse(store string) types.NamespacedName {
+	namespace, name, _ := strings.Cut(store, "/")
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}
+
+func compare(a, b v1alpha1.DrainingGrant) int {
+	return cmp.Or(strings.Compare(a.Entrustment, b.Entrustment), strings.Compare(a.Purpose, b.Purpose))
+}
+
+// first orders what is before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
 }
 
 const (
@@ -89,12 +130,4 @@ func fitting(notes []v1alpha1.DrainingGrant) int {
 		}
 	}
 	return len(notes)
-}
-
-// ends says whether pods are ended for a store that they reached.
-func ends(current *entrustment.Snapshot, granted []types.NamespacedName, store string) bool {
-	namespace, name, _ := strings.Cut(store, "/")
-	key := types.NamespacedName{Namespace: namespace, Name: name}
-	live := current.Store(key)
-	return live != nil && !entrustment.Reports(live) && !slices.Contains(granted, key)
 }

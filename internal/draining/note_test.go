@@ -57,9 +57,10 @@ func TestNote(t *testing.T) {
 			shown(builder.Access("n").Grant("billing", "fees", "data/b"), note("fees", 3, "data/a")), nil,
 			[]v1alpha1.DrainingGrant{note("fees", 7, "data/a", "data/b")}},
 		"a contract that is resumed ends nobody": {shown(builder.Access("n"), note("fees", 3, "data/a")), []entrustment.AccessGrant{granted("fees", "a")}, nil},
-		"a store that reports ends nobody": {
-			shown(builder.Access("n").Grant("billing", "fees", "data/reporting"), note("", 3, "data/reporting")), nil, nil},
-		"a store that is gone ends nobody": {shown(builder.Access("n").Grant("billing", "fees", "data/gone")), nil, nil},
+		"what is lost of a store that reports is noted, because it may cut some day": {
+			shown(builder.Access("n").Grant("billing", "fees", "data/reporting"), note("", 3, "data/reporting")), nil,
+			[]v1alpha1.DrainingGrant{note("", 3, "data/reporting"), note("fees", 7, "data/reporting")}},
+		"a store that is gone is forgotten": {shown(builder.Access("n").Grant("billing", "fees", "data/gone")), nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, left := draining.Note(current, test.before, test.now)
@@ -67,6 +68,45 @@ func TestNote(t *testing.T) {
 				t.Errorf("-want +got:\n%s, left %v", diff, left)
 			}
 		})
+	}
+}
+
+func TestEnds(t *testing.T) {
+	current := entrustment.Compile(entrustment.Inputs{Stores: []*v1alpha1.PersonalDataStore{
+		builder.Store("data", "cuts").Obj(), builder.Store("data", "reports").Report().Obj(), builder.Store("data", "suspended").Report().Suspended().Obj(),
+	}}, noon)
+	for name, test := range map[string]struct {
+		stores        []string
+		ends, matters bool
+	}{
+		"a store that cuts ends the pods":                           {[]string{"data/cuts"}, true, true},
+		"one that reports ends nobody, but may":                     {[]string{"data/reports"}, false, true},
+		"one of several that cuts is enough":                        {[]string{"data/cuts", "data/reports"}, true, true},
+		"one that is suspended cuts, whatever it did before":        {[]string{"data/suspended"}, true, true},
+		"one that is gone ends nobody, and never will":              {[]string{"data/gone"}, false, false},
+		"one that is gone beside one that reports does not hide it": {[]string{"data/gone", "data/reports"}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			note := &v1alpha1.DrainingGrant{Stores: test.stores}
+			if ends, matters := draining.Ends(current, note), draining.Matters(current, note); ends != test.ends || matters != test.matters {
+				t.Errorf("ends %t, matters %t", ends, matters)
+			}
+		})
+	}
+}
+
+func TestWhatEndsPodsIsNotedFirst(t *testing.T) {
+	current := entrustment.Compile(entrustment.Inputs{Stores: []*v1alpha1.PersonalDataStore{
+		builder.Store("data", "cuts").Obj(), builder.Store("data", "reports").Report().Obj(),
+	}}, noon)
+	before := builder.Access("n")
+	for i := range v1alpha1.MaxGrants {
+		before.Grant(fmt.Sprintf("purpose-%03d", i), "fees", "data/reports")
+	}
+	before.Grant("zeal", "fees", "data/cuts")
+	noted, left := draining.Note(current, before.Obj(), nil)
+	if len(left) != 1 || left[0].Stores[0] != "data/reports" || noted[len(noted)-1].Purpose != "zeal" {
+		t.Errorf("the last that is noted is %v, left are %v", noted[len(noted)-1], left)
 	}
 }
 
