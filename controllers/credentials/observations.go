@@ -27,6 +27,7 @@ type observations struct {
 	taken    map[string]map[string]bool           // by namespace: names that are somebody else's
 	failing  map[string]bool                      // namespaces that could not be brought to what they are granted
 	absent   map[string]bool                      // namespaces that do not exist, or go
+	reading  map[string]bool                      // namespaces of which the Secrets have yet to be read
 	standing map[string]map[string]*corev1.Secret // by namespace: copies that were last there
 	wake     func(store types.NamespacedName)
 

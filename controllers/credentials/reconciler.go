@@ -225,6 +225,7 @@ func namespaces(names ...string) []reconcile.Request {
 // A namespace that is needed no more is entered too, for what was left there: with Roles that nobody else may delete, even by
 // taking the right anew.
 func (r *Reconciler) enter(ctx context.Context, n *needs) (bool, error) {
+	r.note(&r.reading, n.namespace, false)
 	if n.any() || len(n.readers) > 0 {
 		_, err := r.Access.Ensure(ctx, render.SecretAccess(n.namespace))
 		absent := apply.Terminating(err) || apierrors.IsNotFound(err)
@@ -240,8 +241,13 @@ func (r *Reconciler) enter(ctx context.Context, n *needs) (bool, error) {
 		return false, errors.Join(err, r.gone(ctx, n.namespace))
 	}
 	r.Secrets.Watch(n.namespace, n.sources()...)
-	return r.Secrets.Synced(n.namespace), nil // reading them wakes us
+	readable := r.Secrets.Synced(n.namespace) // reading them wakes us
+	r.note(&r.reading, n.namespace, !readable)
+	return readable, nil
 }
+
+// Reading says whether the Secrets of a namespace were not read yet when it was last looked at, so that nothing was taken away.
+func (r *Reconciler) Reading(req reconcile.Request) bool { return r.noted(&r.reading, req.Name) }
 
 // leave gives up the right to read a namespace in which nothing is left.
 func (r *Reconciler) leave(ctx context.Context, n *needs) error {

@@ -103,12 +103,25 @@ func (f *Follower) InTurn(requests handler.MapFunc) handler.EventHandler {
 	})
 }
 
+// reader is a reconciler that may have to read something before it can attempt a request. It is woken when it has.
+type reader interface {
+	Reading(req reconcile.Request) bool
+}
+
 // Attempts is the reconciler, of which is noted what it has attempted. That it failed makes no difference: a policy that
-// cannot be written must not keep what comes after it open.
+// cannot be written must not keep what comes after it open. What it is still reading for counts as attempted when it was, or
+// patience ends.
 func (f *Follower) Attempts(r reconcile.Reconciler) reconcile.Reconciler {
+	reads, _ := r.(reader)
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-		defer f.attempt(req)()
-		return r.Reconcile(ctx, req)
+		end := f.attempt(req)
+		result, err := r.Reconcile(ctx, req)
+		if err == nil && reads != nil && reads.Reading(req) {
+			time.AfterFunc(Patience, end)
+		} else {
+			end()
+		}
+		return result, err
 	})
 }
 

@@ -86,6 +86,19 @@ var _ = Describe("Stages", func() {
 		Eventually(second.Len).Should(Equal(1))
 	})
 
+	It("do not count as an attempt what only began to read", func(ctx context.Context) {
+		policies, parameters := publisher.Follow(snapshot.Policies, everyTime("policy")), publisher.Follow(snapshot.Parameters, everyTime("parameter"))
+		first, second := start(ctx, policies), start(ctx, parameters)
+		publish()
+		r := &reading{yes: true}
+		request, _ := first.Get()
+		_, _ = policies.Attempts(r).Reconcile(ctx, request)
+		Consistently(second.Len).WithTimeout(100 * time.Millisecond).Should(BeZero())
+		r.yes = false
+		_, _ = policies.Attempts(r).Reconcile(ctx, request)
+		Eventually(second.Len).Should(Equal(1))
+	})
+
 	It("are not held up by snapshots that follow one another", func(ctx context.Context) {
 		policies, parameters := publisher.Follow(snapshot.Policies, everyTime("policy")), publisher.Follow(snapshot.Parameters, everyTime("parameter"))
 		first, second := start(ctx, policies), start(ctx, parameters)
@@ -123,3 +136,12 @@ var _ = Describe("Stages", func() {
 		Eventually(second.Len).Should(Equal(1))
 	})
 })
+
+// reading is a reconciler that may have to read something before it does anything.
+type reading struct{ yes bool }
+
+func (r *reading) Reconcile(context.Context, reconcile.Request) (reconcile.Result, error) {
+	return reconcile.Result{}, nil
+}
+
+func (r *reading) Reading(reconcile.Request) bool { return r.yes }
