@@ -169,6 +169,7 @@ func describeTerms() {
 			Consistently(warnings).WithTimeout(300 * time.Millisecond).Should(BeEmpty())
 			now.SetTime(end.AddDate(0, 0, -30))
 			said(metav1.ConditionTrue, v1alpha1.ReasonEndsWithin30Days)
+			Eventually(warnings).Should(HaveKey("EndsWithin30Days")) // told after it was written, and not yet when that is seen
 
 			By("a restart and a jump over a week")
 			operator.stop()
@@ -176,6 +177,7 @@ func describeTerms() {
 			operator.start()
 			Eventually(operator.ready).Should(Succeed())
 			said(metav1.ConditionTrue, v1alpha1.ReasonEndsWithin7Days)
+			Eventually(warnings).Should(HaveKey("EndsWithin7Days"))
 			operator.stop()
 			operator.start()
 			Eventually(operator.ready).Should(Succeed())

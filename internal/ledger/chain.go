@@ -14,6 +14,9 @@ import (
 // maxQueue bounds what waits to be written: some minutes of refusals, about 30 MB. What does not fit is counted.
 const maxQueue = 1 << 16
 
+// saveTimeout bounds one attempt to keep a head; a manager that stops waits three times as long.
+const saveTimeout = 10 * time.Second
+
 // Keeper keeps the heads of chains where they outlive the process.
 type Keeper interface {
 	// Load returns the head of a chain; the zero Head if there is none.
@@ -72,9 +75,7 @@ func (c *Chain) Start(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Retry)
-			defer cancel()
-			_, err = c.flush(last, head)
+			_, err = c.flush(ctx, head)
 			return err
 		case <-c.wake:
 		}
@@ -115,7 +116,7 @@ func (c *Chain) flush(ctx context.Context, head Head) (Head, error) {
 		lines.Write(line)
 	}
 	for {
-		err := c.Keeper.Save(ctx, c.Name, next)
+		err := c.save(ctx, next)
 		if err == nil {
 			break
 		}
@@ -129,6 +130,14 @@ func (c *Chain) flush(ctx context.Context, head Head) (Head, error) {
 		return next, fmt.Errorf("writing ledger %s: %w", c.Name, err)
 	}
 	return next, nil
+}
+
+// save keeps a head. The end of the process does not cut that short: nobody would know whether it was kept, and lines that do
+// not follow a kept head are missing for ever.
+func (c *Chain) save(ctx context.Context, head Head) error {
+	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return c.Keeper.Save(attempt, c.Name, head)
 }
 
 func (c *Chain) take() []Entry {
