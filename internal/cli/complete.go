@@ -56,12 +56,12 @@ func (s *source) completeFlags(command *cobra.Command, kinds map[string]string) 
 	}
 }
 
-// completeArgument offers the names of a kind for the argument at that place, and nothing for others.
-func (s *source) completeArgument(place int, kind string) cobra.CompletionFunc {
+// completeStore offers the names of stores for the argument at that place, and nothing for others.
+func (s *source) completeStore(place int) cobra.CompletionFunc {
 	return func(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) != place {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return s.complete(names(kind))(command, args, typed)
+		return s.complete(names("PersonalDataStore"))(command, args, typed)
 	}
 }

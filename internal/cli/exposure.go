@@ -43,7 +43,7 @@ it. Not seen are authorizers other than RBAC, and who the members of a group are
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error { return e.run(command.Context(), args) },
 	}
-	command.ValidArgsFunction = e.completeArgument(0, "PersonalDataStore")
+	command.ValidArgsFunction = e.completeStore(0)
 	outputFlag(command, &e.output, "table", "json")
 	return command
 }

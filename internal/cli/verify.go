@@ -63,7 +63,7 @@ Exit codes: 0 enforced, 1 not enforced: the second pod got through, 2 nothing wa
 	flags.StringVar(&v.image, "image", "busybox:1.37", "Image of the probes, with sh and nc")
 	flags.StringVar(&v.address, "address", "", "Address to probe (default: that of a running pod of the store)")
 	flags.DurationVar(&v.timeout, "timeout", time.Minute, "How long to wait for the probes")
-	command.ValidArgsFunction = v.completeArgument(0, "PersonalDataStore")
+	command.ValidArgsFunction = v.completeStore(0)
 	outputFlag(command, &v.output, "text", "json")
 	return command
 }

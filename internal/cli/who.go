@@ -50,7 +50,7 @@ it and have not ended; with -f the workloads of the files. The store's own pods 
 	}
 	w.addFlags(command)
 	command.Flags().BoolVar(&w.effective, "effective", false, "Add what network policies of others open")
-	command.ValidArgsFunction = w.completeArgument(0, "PersonalDataStore")
+	command.ValidArgsFunction = w.completeStore(0)
 	outputFlag(command, &w.output, "table", "wide", "json")
 	return command
 }

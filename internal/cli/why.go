@@ -54,7 +54,7 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 	flags.StringVar(&w.purpose, "purpose", "", "Of a namespace: purpose that pods would declare")
 	flags.StringVar(&w.entrustment, "entrustment", "", "Of a namespace: entrustment under which they would act")
 	w.completeFlags(command, map[string]string{"purpose": "Purpose", "entrustment": "Entrustment"})
-	command.ValidArgsFunction = w.completeArgument(1, "PersonalDataStore")
+	command.ValidArgsFunction = w.completeStore(1)
 	outputFlag(command, &w.output, "text", "json")
 	return command
 }
