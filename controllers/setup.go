@@ -89,7 +89,7 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		status.Options{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("status"), Recorder: recorder, Ledger: record, Clock: o.Clock, Recheck: o.Recheck,
 			Clusterwide: wide, Changed: outside,
-			Credentials: delivery, Exposure: readers,
+			Credentials: delivery, Exposure: readers, Revocation: ending,
 			Guard: status.Guard{Reader: configuration, Cache: configuration, Shipped: shipped, Scoped: scope.Webhooks},
 		},
 		&termination.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("termination")},

@@ -54,7 +54,9 @@ const (
 	// APPI art. 25; GDPR art. 28(3)(h).
 	ConditionSupervisionCurrent = "SupervisionCurrent"
 
-	// ConditionRevoked of an Entrustment: True Verified; False InForce, Draining.
+	// ConditionRevoked of an Entrustment says whether all that it opened is proved closed: True Verified, when no policy, no
+	// credential and no pod of it is left; False InForce, while nothing but a store, a purpose or a namespace can deny what is asked
+	// under it, and Draining, from its end until then. Absent of one that never was in force: it opened nothing.
 	ConditionRevoked = "Revoked"
 
 	// ConditionEnding of an Entrustment, and of a Purpose that ends, is True from 30 days before the end that time alone will

@@ -499,7 +499,7 @@ type EntrustmentStatus struct {
 	// +optional
 	ReviewCount int32 `json:"reviewCount,omitempty"`
 
-	// revocation is set while and after access ends.
+	// revocation is set while and after access ends, and gone when it is given again. A step counts once those before it are done.
 	//
 	// +optional
 	Revocation *Revocation `json:"revocation,omitempty"`
@@ -565,7 +565,7 @@ type Revocation struct {
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-](0\d|1[0-4]):[0-5]\d)$`
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
-	// policiesRemovedTime is when the last NetworkPolicy peer was gone.
+	// policiesRemovedTime is when no NetworkPolicy was found that lets the entrustment's pods through.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -573,7 +573,7 @@ type Revocation struct {
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-](0\d|1[0-4]):[0-5]\d)$`
 	PoliciesRemovedTime *metav1.Time `json:"policiesRemovedTime,omitempty"`
 
-	// secretsRemovedTime is when the last delivered Secret was gone.
+	// secretsRemovedTime is when no delivered Secret was found beyond what is granted, nor a RoleBinding by which one is read.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
@@ -581,7 +581,7 @@ type Revocation struct {
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-](0\d|1[0-4]):[0-5]\d)$`
 	SecretsRemovedTime *metav1.Time `json:"secretsRemovedTime,omitempty"`
 
-	// podsEndedTime is when the last pod that held the grant was gone.
+	// podsEndedTime is when no pod under the entrustment was found, nor a namespace that lets one in.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string

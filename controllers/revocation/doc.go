@@ -6,6 +6,9 @@
 //	once they are gone     no policy admits it, no Secret is beyond the grants: the note is cleared
 //	for pods besides       that declare what is neither granted nor noted: told of, and ended if their contract has ended
 //
+// It also tells what is left of a contract (Left), from which package status says how far the contract's end has come: a
+// contract is closed when no policy, no credential, no namespace and no pod tells of it.
+//
 // Pods are deleted, not evicted: a disruption budget cannot keep a contract alive. No clock of the API server is compared with
 // one of the operator: a list made after the grants were narrowed holds every pod that was let in before.
 //

@@ -19,19 +19,9 @@ import (
 	"entrustment.dev/operator/internal/render"
 )
 
-// Left is what is left of a grant in one namespace. The zero Left is nothing.
-type Left struct {
-	Policy string // one that is not what is granted calls for, "namespace/name"
-	Secret string // one that is granted no more, "namespace/name"
-	Pods   int
-	Pod    string // the first of them, "namespace/name", and what holds it
-
-	Stays bool // nobody ends the pods: the stores only report
-}
-
 // left is what is left of the noted grants of a namespace, by grant; those of which nothing is left, or no store is there any
 // more, are not in it.
-func (r *Reconciler) left(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess, holding map[draining.Key][]pod) (map[draining.Key]Left, error) {
+func (r *Reconciler) left(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess, holding map[draining.Key][]pod) (map[draining.Key]draining.Left, error) {
 	if len(access.Draining) == 0 {
 		return nil, nil
 	}
@@ -43,11 +33,11 @@ func (r *Reconciler) left(ctx context.Context, current *entrustment.Snapshot, ac
 	if err != nil {
 		return nil, err
 	}
-	left := map[draining.Key]Left{}
+	left := map[draining.Key]draining.Left{}
 	for i := range access.Draining {
 		note := &access.Draining[i]
 		key := draining.Of(note)
-		l := Left{Policy: leaving, Pods: len(holding[key])}
+		l := draining.Left{Policy: leaving, Pods: len(holding[key])}
 		if l.Pods > 0 {
 			l.Pod = holding[key][0].describe()
 		}
@@ -66,7 +56,7 @@ func (r *Reconciler) left(ctx context.Context, current *entrustment.Snapshot, ac
 				l.Policy = policy
 			}
 		}
-		if l != (Left{}) && draining.Matters(current, note) {
+		if l.Any() && draining.Matters(current, note) {
 			l.Stays = !draining.Ends(current, note)
 			left[key] = l
 		}

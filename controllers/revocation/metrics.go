@@ -11,15 +11,24 @@ var (
 		"Pods that are ending because their grant ended.", nil, nil)
 )
 
+// latency of the steps of a revocation.
+var latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	Name:    "entrustment_revocation_seconds",
+	Help:    "Time from the publication of a snapshot that took a grant away until a step of it was done.",
+	Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 12), // to four minutes
+}, []string{"step"})
+
 // Describe lists what Collect collects.
 func (r *Reconciler) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{noncompliant, drainingGrants, drainingPods} {
 		descs <- d
 	}
+	latency.Describe(descs)
 }
 
 // Collect shows what was last seen.
 func (r *Reconciler) Collect(to chan<- prometheus.Metric) {
+	latency.Collect(to)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	others, grants, pods := 0, 0, 0

@@ -3,6 +3,7 @@ package revocation
 import (
 	"maps"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,7 +25,8 @@ type observations struct {
 // sight is what was seen of one namespace.
 type sight struct {
 	holders      map[draining.Key]holders
-	left         map[draining.Key]Left
+	left         map[draining.Key]draining.Left
+	lost         time.Time // since when something may be draining; zero: it was not seen
 	noncompliant int
 	told         map[types.UID]bool // pods of which it was told that they do not comply
 }
@@ -63,7 +65,7 @@ func (o *observations) remember(namespace string, now map[draining.Key]holders) 
 	o.of(namespace).holders = now
 }
 
-func (o *observations) observe(namespace string, left map[draining.Key]Left) {
+func (o *observations) observe(namespace string, left map[draining.Key]draining.Left) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.of(namespace).left = maps.Clone(left)
@@ -75,6 +77,39 @@ func (o *observations) isDraining(namespace string) bool {
 	defer o.mu.Unlock()
 	s := o.seen[namespace]
 	return s != nil && len(s.left) > 0
+}
+
+// lose notes when a namespace lost something, unless it is draining already.
+func (o *observations) lose(namespace string, at time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s := o.of(namespace); s.lost.IsZero() || len(s.left) == 0 {
+		s.lost = at
+	}
+}
+
+// drained is since when something that is gone now was draining; zero: it was not seen.
+func (o *observations) drained(namespace string) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.of(namespace)
+	since := s.lost
+	s.lost = time.Time{}
+	return since
+}
+
+// holding says what keeps a pod under a contract, as far as it was seen.
+func (o *observations) holding(namespace, entrustment string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s := o.seen[namespace]; s != nil {
+		for key, left := range s.left {
+			if key.Entrustment == entrustment && left.Pod != "" {
+				return left.Pod
+			}
+		}
+	}
+	return ""
 }
 
 // isNews says whether nobody was told of a pod yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,6 +60,7 @@ type Reconciler struct {
 	Recheck   time.Duration // zero is the constant Recheck
 
 	observations
+	indexer client.FieldIndexer
 }
 
 // secrets tells of delivered Secrets.
@@ -80,6 +82,10 @@ type recorder interface{ Record(...ledger.Entry) }
 
 // SetupWithManager follows the snapshot and the notes, each in its turn: pods end after policies, parameters and Secrets.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	r.indexer = mgr.GetFieldIndexer()
+	if err := mgr.Add(r.timer()); err != nil {
+		return fmt.Errorf("adding the timer of steps: %w", err)
+	}
 	follower := r.Publisher.Follow(snapshot.Pods, r.changedNamespaces)
 	return builder.ControllerManagedBy(mgr).Named("revocation").
 		Watches(&v1alpha1.PersonalDataAccess{}, follower.InTurn(func(_ context.Context, access client.Object) []reconcile.Request {
@@ -194,7 +200,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 // clear takes out of the note that of which nothing is left, at once for a contract that has ended: nobody comes any more under
 // what is granted no more, so that it does no harm to wait for the last of its pods.
-func (r *Reconciler) clear(ctx context.Context, access *v1alpha1.PersonalDataAccess, left map[draining.Key]Left) error {
+func (r *Reconciler) clear(ctx context.Context, access *v1alpha1.PersonalDataAccess, left map[draining.Key]draining.Left) error {
 	waits := map[string]bool{} // contracts
 	for key, l := range left {
 		waits[key.Entrustment] = waits[key.Entrustment] || !l.Stays
@@ -209,5 +215,11 @@ func (r *Reconciler) clear(ctx context.Context, access *v1alpha1.PersonalDataAcc
 	if len(cleared.Draining) == len(access.Draining) {
 		return nil
 	}
-	return r.Writer.Update(ctx, cleared)
+	if err := r.Writer.Update(ctx, cleared); err != nil || slices.Contains(slices.Collect(maps.Values(waits)), true) {
+		return err
+	}
+	if since := r.drained(access.Namespace); !since.IsZero() {
+		latency.WithLabelValues("verified").Observe(time.Since(since).Seconds())
+	}
+	return nil
 }

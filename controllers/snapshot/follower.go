@@ -37,6 +37,7 @@ type Follower struct {
 	changes   Changes
 	synced    chan struct{}
 	woken     chan struct{}
+	seenLast  *edition // by those who ask what changed
 
 	// Guarded by the publisher's lock.
 	seen   uint64                     // the edition of which all requests are in the queue
@@ -52,7 +53,7 @@ type span struct{ first, last uint64 }
 func (f *Follower) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	go func() {
 		defer f.publisher.forget(f)
-		seen := &edition{}
+		f.seenLast = &edition{}
 		for {
 			select {
 			case <-ctx.Done():
@@ -64,19 +65,27 @@ func (f *Follower) Start(ctx context.Context, queue workqueue.TypedRateLimitingI
 				continue
 			}
 			var requests []reconcile.Request
-			if next != seen {
-				requests = f.changes(ctx, seen.snapshot, next.snapshot)
+			if next != f.seenLast {
+				requests = f.changes(ctx, f.seenLast.snapshot, next.snapshot)
 			}
 			for _, request := range f.begin(next, requests) {
 				queue.Add(request)
 			}
-			if seen.snapshot == nil {
+			if f.seenLast.snapshot == nil {
 				close(f.synced)
 			}
-			seen = next
+			f.seenLast = next
 		}
 	}()
 	return nil
+}
+
+// Since is when the first snapshot was published that the follower had not seen, and so the earliest instant at which what it
+// asks for may have come about. It is for Changes to ask; zero: there was none before.
+func (f *Follower) Since() time.Time {
+	f.publisher.mu.Lock()
+	defer f.publisher.mu.Unlock()
+	return f.seenLast.outdated
 }
 
 // WaitForSync returns once the first snapshot was followed.
@@ -152,7 +161,7 @@ func (f *Follower) await(ctx context.Context, e *edition) bool {
 	}
 }
 
-// isNext says whether all stages before have done an edition, and notes when that was first seen.
+// isNext says whether all stages before have done an edition, and notes that they have.
 func (f *Follower) isNext(e *edition) bool {
 	p := f.publisher
 	for _, other := range p.followers {
@@ -161,10 +170,10 @@ func (f *Follower) isNext(e *edition) bool {
 		}
 	}
 	if p.passed == nil {
-		p.passed = map[Stage]moment{}
+		p.passed = map[Stage]*edition{}
 	}
-	if p.passed[f.stage].number < e.number {
-		p.passed[f.stage] = moment{e.number, time.Since(e.at)}
+	if last := p.passed[f.stage]; last == nil || last.number < e.number {
+		p.passed[f.stage] = e
 	}
 	return true
 }

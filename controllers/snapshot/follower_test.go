@@ -50,10 +50,29 @@ var _ = Describe("Stages", func() {
 		publish()
 		Eventually(first.Len).Should(Equal(1))
 		Consistently(second.Len).WithTimeout(100 * time.Millisecond).Should(BeZero())
+		Expect(publisher.Passed(snapshot.Parameters)).To(BeNil())
 		attempt(ctx, first, policies.Attempts(fails))
 		Eventually(second.Len).Should(Equal(1))
-		_, done := publisher.Elapsed(snapshot.Parameters)
-		Expect(done).To(BeTrue())
+		Expect(publisher.Current()).To(BeIdenticalTo(publisher.Passed(snapshot.Parameters)))
+	})
+
+	It("tell how long ago what is asked of them may have come about, over the snapshots that they missed", func(ctx context.Context) {
+		var follower *snapshot.Follower
+		since, hold := make(chan time.Time, 3), make(chan struct{})
+		follower = publisher.Follow(snapshot.Policies, func(context.Context, *entrustment.Snapshot, *entrustment.Snapshot) []reconcile.Request {
+			since <- follower.Since()
+			<-hold
+			return nil
+		})
+		start(ctx, follower)
+		publish()
+		Eventually(since).Should(Receive(BeZero()))
+		before := time.Now()
+		publish()
+		after := time.Now()
+		publish()
+		close(hold)
+		Eventually(since).Should(Receive(SatisfyAll(BeTemporally(">=", before), BeTemporally("<=", after))))
 	})
 
 	It("count an attempt only if it began after the snapshot", func(ctx context.Context) {

@@ -23,21 +23,15 @@ type Publisher struct {
 
 	mu        sync.Mutex
 	followers []*Follower
-	moved     chan struct{}    // closed when a stage may have come further
-	passed    map[Stage]moment // when the stages before this one were last done
+	moved     chan struct{}      // closed when a stage may have come further
+	passed    map[Stage]*edition // that the stages before were last seen to have done
 }
 
 // edition is a snapshot in its place among all that were published.
 type edition struct {
 	snapshot *entrustment.Snapshot
-	number   uint64 // from 1
-	at       time.Time
-}
-
-// moment is how long after its publication something happened to an edition.
-type moment struct {
-	number uint64
-	after  time.Duration
+	number   uint64    // from 1
+	outdated time.Time // when the next one was published; guarded by the publisher's lock
 }
 
 // Current is the snapshot in force; ErrNotReady before the first.
@@ -52,9 +46,9 @@ func (p *Publisher) Current() (*entrustment.Snapshot, error) {
 func (p *Publisher) Publish(next *entrustment.Snapshot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e := &edition{snapshot: next, number: 1, at: time.Now()}
+	e := &edition{snapshot: next, number: 1}
 	if last := p.current.Load(); last != nil {
-		e.number = last.number + 1
+		e.number, last.outdated = last.number+1, time.Now()
 	}
 	p.current.Store(e)
 	for _, f := range p.followers {
@@ -80,13 +74,15 @@ func (p *Publisher) Follow(stage Stage, changes Changes) *Follower {
 	return f
 }
 
-// Elapsed is how long after the publication of the snapshot in force the stages before this one had attempted all that it
-// asked for; false: they have not, or nobody waited for them.
-func (p *Publisher) Elapsed(before Stage) (time.Duration, bool) {
+// Passed is the last snapshot of which all stages before this one were seen to have attempted everything, by those who follow
+// in this stage; nil: none yet.
+func (p *Publisher) Passed(stage Stage) *entrustment.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e, m := p.current.Load(), p.passed[before]
-	return m.after, e != nil && m.number == e.number
+	if e := p.passed[stage]; e != nil {
+		return e.snapshot
+	}
+	return nil
 }
 
 // forget lets nobody wait any more for a follower that has stopped.

@@ -31,7 +31,7 @@ func (o Options) SetupWithManager(mgr manager.Manager) error {
 	return errors.Join(
 		o.purposes().setupWithManager(mgr),
 		o.processors().setupWithManager(mgr),
-		o.entrustments().setupWithManager(mgr),
+		o.entrustments().setupWithManager(mgr, o.watchRevocation),
 		o.stores().setupWithManager(mgr, func(b *builder.Builder, follower *snapshot.Follower) {
 			b.Watches(&networkingv1.NetworkPolicy{}, follower.InTurn(o.storesOf))
 			if o.Changed != nil {
@@ -99,7 +99,8 @@ func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.Entr
 			return slices.Concat(suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason), end(live, now),
 				reviews(live.Status.ReviewCount, now.ReviewCount, live.Spec.Supervision))
 		},
-		find: named[*v1alpha1.Entrustment]((*entrustment.Snapshot).EntrustmentStatus),
+		find:       o.contract(true),
+		glance:     o.contract(false),
 	})
 }
 

@@ -72,6 +72,7 @@ type Options struct {
 
 	Credentials credentials // nil: nothing is said of them
 	Exposure    exposure    // nil: nothing is said of it
+	Revocation  revocation  // nil: nothing is said of it
 }
 
 type coverage interface {
@@ -185,7 +186,7 @@ func (r *reconciler[O, S]) outdated(ctx context.Context, _, next *entrustment.Sn
 }
 
 // announced are the conditions whose transitions people are told of.
-var announced = []string{v1alpha1.ConditionActive, v1alpha1.ConditionAuthorized, v1alpha1.ConditionIsolated}
+var announced = []string{v1alpha1.ConditionActive, v1alpha1.ConditionAuthorized, v1alpha1.ConditionIsolated, v1alpha1.ConditionRevoked}
 
 // warned are the reasons of which people are warned, whatever the status of their condition is.
 var warned = []v1alpha1.Reason{
@@ -205,12 +206,14 @@ func (r *reconciler[O, S]) announce(object O, before, after []metav1.Condition) 
 	}
 	for _, kind := range announced {
 		was, is := meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
-		if is == nil || was != nil && was.Status == is.Status {
+		if is == nil || was != nil && was.Status == is.Status && (kind != v1alpha1.ConditionRevoked || was.Reason == is.Reason) {
 			continue
 		}
 		severity := corev1.EventTypeNormal
-		if is.Status != metav1.ConditionTrue {
+		if given := is.Reason == string(v1alpha1.ReasonInForce); is.Status != metav1.ConditionTrue && !given {
 			severity = corev1.EventTypeWarning
+		} else if given && kind == v1alpha1.ConditionRevoked && was == nil {
+			continue // Active tells of one that begins
 		}
 		r.Recorder.Eventf(object, nil, severity, is.Reason, fmt.Sprintf("%s=%s", kind, is.Status), "%s", is.Message)
 	}

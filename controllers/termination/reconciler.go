@@ -88,10 +88,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 // settled says whether nothing is left to be done: the disposal is recorded, the status has told of it, and nothing that the
-// contract opened is still open.
+// contract opened is still open. What was proved of an earlier generation, before the contract was deleted, proves nothing.
 func settled(e *v1alpha1.Entrustment) bool {
 	revoked := meta.FindStatusCondition(e.Status.Conditions, v1alpha1.ConditionRevoked)
 	return e.Spec.Disposal != nil && e.Spec.Disposal.CompletedDate != "" &&
 		e.Status.ObservedGeneration == e.Generation &&
-		(revoked == nil || revoked.Status == metav1.ConditionTrue)
+		revoked != nil && revoked.Status == metav1.ConditionTrue && revoked.ObservedGeneration == e.Generation
 }

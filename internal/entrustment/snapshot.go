@@ -60,6 +60,20 @@ func (s *Snapshot) BoundNamespaces() []string {
 	return names
 }
 
+// BoundTo are the namespaces bound to a DataProcessor, sorted.
+func (s *Snapshot) BoundTo(processor string) []string {
+	var names []string
+	if p := s.parties[processor]; p != nil {
+		for i := range p.bindings {
+			if p.bindings[i].bound() {
+				names = append(names, p.bindings[i].namespace)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Stores are the keys of all stores, sorted.
 func (s *Snapshot) Stores() []types.NamespacedName {
 	return slices.SortedFunc(maps.Keys(s.stores), compareKeys)

@@ -52,6 +52,40 @@ func Entrustments(own []*networkingv1.NetworkPolicy) []string {
 	return names
 }
 
+// EgressPolicyName is the name of the policy that lets the pods under an entrustment out.
+func EgressPolicyName(entrustment string) string { return entrustmentPrefix + entrustment }
+
+// OpenTo are the entrustments to whose pods a managed policy opens something, sorted.
+func OpenTo(policy *networkingv1.NetworkPolicy) []string {
+	var names []string
+	add := func(pods *metav1.LabelSelector) {
+		if pods == nil {
+			return
+		}
+		if name := pods.MatchLabels[v1alpha1.LabelEntrustment]; name != "" {
+			names = append(names, name)
+		}
+		for _, r := range pods.MatchExpressions {
+			if r.Key == v1alpha1.LabelEntrustment {
+				names = append(names, r.Values...)
+			}
+		}
+	}
+	switch {
+	case !Managed(policy):
+		return nil
+	case LimitsEgress(policy) && len(policy.Spec.Egress) > 0:
+		add(&policy.Spec.PodSelector)
+	}
+	for i := range policy.Spec.Ingress {
+		for j := range policy.Spec.Ingress[i].From {
+			add(policy.Spec.Ingress[i].From[j].PodSelector)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // MissingBaseline is the name of the baseline if none of a namespace's own policies is it.
 func MissingBaseline(own []*networkingv1.NetworkPolicy) string {
 	if slices.ContainsFunc(own, func(policy *networkingv1.NetworkPolicy) bool { return policy.Name == baselineName }) {
@@ -157,7 +191,7 @@ func (c confinement) entrustments(grants []entrustment.AccessGrant) []*networkin
 				rules = append(rules, rule)
 			}
 		}
-		policies = append(policies, c.policy(entrustmentPrefix+name, pods(), rules...))
+		policies = append(policies, c.policy(EgressPolicyName(name), pods(), rules...))
 	}
 	return policies
 }

@@ -127,3 +127,35 @@ func encodeJSON(t *testing.T, rendered any) []byte {
 	}
 	return encoded
 }
+
+func TestOpenTo(t *testing.T) {
+	managed := map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
+	under := func(names ...string) *metav1.LabelSelector {
+		if len(names) == 1 {
+			return &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha1.LabelEntrustment: names[0]}}
+		}
+		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: v1alpha1.LabelEntrustment, Operator: metav1.LabelSelectorOpIn, Values: names}}}
+	}
+	policy := func(name string, labels map[string]string, spec networkingv1.NetworkPolicySpec) *networkingv1.NetworkPolicy {
+		return &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: name, Labels: labels}, Spec: spec}
+	}
+	ingress := networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{
+		{PodSelector: under("fees")}, {PodSelector: under("credit", "analysis")}, {PodSelector: under("fees")}, {PodSelector: render.Undeclared()}, {},
+	}}}}
+	for name, test := range map[string]struct {
+		policy *networkingv1.NetworkPolicy
+		want   []string
+	}{
+		"a store's":                     {policy("pds.ledger", managed, ingress), []string{"analysis", "credit", "fees"}},
+		"somebody else's":               {policy("pds.ledger", nil, ingress), nil},
+		"one that lets pods out":        {policy("pda.entrustment.fees", managed, networkingv1.NetworkPolicySpec{PodSelector: *under("fees"), Egress: make([]networkingv1.NetworkPolicyEgressRule, 1)}), []string{"fees"}},
+		"one that lets nobody out":      {policy("pda.entrustment.fees", managed, networkingv1.NetworkPolicySpec{PodSelector: *under("fees")}), nil},
+		"one of the pods of a contract": {policy("pds.ledger", managed, networkingv1.NetworkPolicySpec{PodSelector: *under("fees")}), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, render.OpenTo(test.policy)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

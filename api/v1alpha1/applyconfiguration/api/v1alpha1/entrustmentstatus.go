@@ -31,7 +31,7 @@ type EntrustmentStatusApplyConfiguration struct {
 	Ended *bool `json:"ended,omitempty"`
 	// reviewCount is how many reviews were found in spec.supervision.reviews, and recorded in the ledger.
 	ReviewCount *int32 `json:"reviewCount,omitempty"`
-	// revocation is set while and after access ends.
+	// revocation is set while and after access ends, and gone when it is given again. A step counts once those before it are done.
 	Revocation *RevocationApplyConfiguration `json:"revocation,omitempty"`
 	// conditions of the entrustment: Ready, Authorized, ScopeValid, Active, TransferBasisPresent, ContractComplete,
 	// SupervisionCurrent, Ending, Revoked, Disposed.

@@ -13,11 +13,11 @@ import (
 type RevocationApplyConfiguration struct {
 	// startTime is when access was found to have ended.
 	StartTime *v1.Time `json:"startTime,omitempty"`
-	// policiesRemovedTime is when the last NetworkPolicy peer was gone.
+	// policiesRemovedTime is when no NetworkPolicy was found that lets the entrustment's pods through.
 	PoliciesRemovedTime *v1.Time `json:"policiesRemovedTime,omitempty"`
-	// secretsRemovedTime is when the last delivered Secret was gone.
+	// secretsRemovedTime is when no delivered Secret was found beyond what is granted, nor a RoleBinding by which one is read.
 	SecretsRemovedTime *v1.Time `json:"secretsRemovedTime,omitempty"`
-	// podsEndedTime is when the last pod that held the grant was gone.
+	// podsEndedTime is when no pod under the entrustment was found, nor a namespace that lets one in.
 	PodsEndedTime *v1.Time `json:"podsEndedTime,omitempty"`
 	// verifiedTime is when nothing was found to be left.
 	VerifiedTime *v1.Time `json:"verifiedTime,omitempty"`
