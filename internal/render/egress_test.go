@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/internal/reach"
