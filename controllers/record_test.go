@@ -331,7 +331,9 @@ var _ = Describe("The page of metrics", func() {
 			"active":    func(value string) bool { return value == "true" || value == "false" },
 			"owner":     func(value string) bool { return regexp.MustCompile(`^entrustment-operator/[a-z]+$`).MatchString(value) },
 			"operation": func(value string) bool { return regexp.MustCompile(`^[a-z ]+$`).MatchString(value) },
-			"step":      word.MatchString,
+			"step": func(value string) bool {
+				return slices.Contains([]string{"policies", "parameters", "secrets", "pods", "verified"}, value)
+			},
 			"processor": func(value string) bool {
 				return slices.ContainsFunc(parties.Items, func(p v1alpha1.DataProcessor) bool { return p.Name == value })
 			},

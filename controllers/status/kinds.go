@@ -99,8 +99,8 @@ func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.Entr
 			return slices.Concat(suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason), end(live, now),
 				reviews(live.Status.ReviewCount, now.ReviewCount, live.Spec.Supervision))
 		},
-		find:       o.contract(true),
-		glance:     o.contract(false),
+		find:   o.contract(true),
+		glance: o.contract(false),
 	})
 }
 
