@@ -157,16 +157,17 @@ var _ = Describe("The record of what the operator put back", Ordered, func() {
 			Eventually(there).WithArguments(ctx, secret).Should(Succeed())
 		})
 		from := len(record.String())
-		suspend(ctx, true)
-		Eventually(there).WithArguments(ctx, secret).ShouldNot(Succeed())
-		suspend(ctx, false)
-		Eventually(there).WithArguments(ctx, secret).Should(Succeed())
 		events := func() (list []auditledger.Event) {
 			for _, e := range entries(from) {
 				list = append(list, e.Event)
 			}
 			return list
 		}
+		suspend(ctx, true)
+		Eventually(there).WithArguments(ctx, secret).ShouldNot(Succeed())
+		Eventually(events).Should(ContainElement(auditledger.Suspended)) // the status, which tells of it, comes last
+		suspend(ctx, false)
+		Eventually(there).WithArguments(ctx, secret).Should(Succeed())
 		Eventually(events).Should(ContainElements(auditledger.Suspended, auditledger.GrantWithdrawn, auditledger.Resumed, auditledger.GrantMade))
 		Expect(events()).NotTo(ContainElement(auditledger.DriftRepaired))
 	})
