@@ -42,17 +42,17 @@ func TestChangedNamespaces(t *testing.T) {
 		old, next *entrustment.Snapshot
 		want      []reconcile.Request
 	}{
-		"the first snapshot":     {nil, world(), namespaces("other", "own")},
+		"the first snapshot":     {nil, world(), snapshot.Requests("other", "own")},
 		"nothing":                {world(), world(), nil},
-		"a namespace is unbound": {world(), world(bind(func(p *builder.ProcessorBuilder) *builder.ProcessorBuilder { return p.Namespace("own") })), namespaces("other")},
-		"a namespace is bound":   {world(bind(func(p *builder.ProcessorBuilder) *builder.ProcessorBuilder { return p.Namespace("own") })), world(), namespaces("other")},
+		"a namespace is unbound": {world(), world(bind(func(p *builder.ProcessorBuilder) *builder.ProcessorBuilder { return p.Namespace("own") })), snapshot.Requests("other")},
+		"a namespace is bound":   {world(bind(func(p *builder.ProcessorBuilder) *builder.ProcessorBuilder { return p.Namespace("own") })), world(), snapshot.Requests("other")},
 		"one has fewer purposes": {world(), world(bind(func(p *builder.ProcessorBuilder) *builder.ProcessorBuilder {
 			return p.Namespace("own", "research").Namespace("other")
-		})), namespaces("own")},
+		})), snapshot.Requests("own")},
 		"one only reports": {world(), world(bind(func(p *builder.ProcessorBuilder) *builder.ProcessorBuilder {
 			return p.Namespace("own").Report().Namespace("other")
-		})), namespaces("own")},
-		"the store is gone": {world(), world(func(in *entrustment.Inputs) { in.Stores = nil }), namespaces("other", "own")},
+		})), snapshot.Requests("own")},
+		"the store is gone": {world(), world(func(in *entrustment.Inputs) { in.Stores = nil }), snapshot.Requests("other", "own")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, changedNamespaces(t.Context(), test.old, test.next)); diff != "" {

@@ -57,7 +57,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).Named("admission").
 		Watches(&v1alpha1.PersonalDataAccess{}, handler.EnqueueRequestsFromMapFunc(
 			func(_ context.Context, access client.Object) []reconcile.Request {
-				return namespaces(access.GetNamespace())
+				return snapshot.Requests(access.GetNamespace())
 			})).
 		WatchesMetadata(&corev1.Namespace{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(predicate.Funcs{
 			UpdateFunc: func(event.UpdateEvent) bool { return false },
@@ -71,26 +71,18 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 // changedNamespaces are those that were bound or unbound, and those whose grants changed.
 func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
 	if old == nil {
-		return namespaces(next.BoundNamespaces()...)
+		return snapshot.Requests(next.BoundNamespaces()...)
 	}
 	var requests []reconcile.Request
 	for _, namespace := range next.BoundNamespaces() {
 		if !next.SameNamespaceAccess(old, namespace) {
-			requests = append(requests, namespaces(namespace)...)
+			requests = append(requests, snapshot.Requests(namespace)...)
 		}
 	}
 	for _, namespace := range old.BoundNamespaces() {
 		if _, _, bound := next.Binding(namespace); !bound {
-			requests = append(requests, namespaces(namespace)...)
+			requests = append(requests, snapshot.Requests(namespace)...)
 		}
-	}
-	return requests
-}
-
-func namespaces(names ...string) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, name := range names {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
 	}
 	return requests
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/test/builder"
 )
@@ -41,17 +42,17 @@ func TestChangedNamespaces(t *testing.T) {
 		old, next *entrustment.Snapshot
 		want      []reconcile.Request
 	}{
-		"the first snapshot":       {nil, world(), namespaces("biller", "data", "own", "printer", "stranger")},
+		"the first snapshot":       {nil, world(), snapshot.Requests("biller", "data", "own", "printer", "stranger")},
 		"nothing":                  {world(), world(), nil},
-		"a grant ends":             {world(), world(suspended), namespaces("biller", "data", "own", "printer")},
-		"a grant begins":           {world(suspended), world(), namespaces("biller", "data", "own", "printer")},
-		"another source":           {world(), world(renamed), namespaces("biller", "data", "own", "printer")},
-		"the store goes":           {world(), world(func(in *entrustment.Inputs) { in.Stores = in.Stores[1:] }), namespaces("biller", "data", "own", "printer")},
-		"one is bound no more":     {world(), world(func(in *entrustment.Inputs) { in.Processors = in.Processors[:2] }), namespaces("stranger")},
+		"a grant ends":             {world(), world(suspended), snapshot.Requests("biller", "data", "own", "printer")},
+		"a grant begins":           {world(suspended), world(), snapshot.Requests("biller", "data", "own", "printer")},
+		"another source":           {world(), world(renamed), snapshot.Requests("biller", "data", "own", "printer")},
+		"the store goes":           {world(), world(func(in *entrustment.Inputs) { in.Stores = in.Stores[1:] }), snapshot.Requests("biller", "data", "own", "printer")},
+		"one is bound no more":     {world(), world(func(in *entrustment.Inputs) { in.Processors = in.Processors[:2] }), snapshot.Requests("stranger")},
 		"a store without any goes": {world(), world(func(in *entrustment.Inputs) { in.Stores = in.Stores[:1] }), nil},
 		"a namespace is another": {
 			world(func(in *entrustment.Inputs) { in.Namespaces = map[string]types.UID{"stranger": "1"} }),
-			world(func(in *entrustment.Inputs) { in.Namespaces = map[string]types.UID{"stranger": "2"} }), namespaces("stranger"),
+			world(func(in *entrustment.Inputs) { in.Namespaces = map[string]types.UID{"stranger": "2"} }), snapshot.Requests("stranger"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,7 +75,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 		return err
 	}
 	there := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
-		return namespaces(object.GetNamespace())
+		return snapshot.Requests(object.GetNamespace())
 	})
 	own := builder.WithPredicates(predicate.NewPredicateFuncs(func(object client.Object) bool {
 		return object.GetName() == v1alpha1.SecretAccessName || render.Reserved(object.GetName())
@@ -191,7 +191,7 @@ func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []rec
 			}
 		}
 	}
-	return namespaces(slices.Sorted(maps.Keys(changed))...)
+	return snapshot.Requests(slices.Sorted(maps.Keys(changed))...)
 }
 
 // concerned are the namespaces to look at when a Secret changed, or was read for the first time: its own, and those to which
@@ -210,15 +210,7 @@ func (r *Reconciler) concerned(namespace, name string) []reconcile.Request {
 			}
 		}
 	}
-	return namespaces(slices.Sorted(maps.Keys(names))...)
-}
-
-func namespaces(names ...string) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, name := range names {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
-	}
-	return requests
+	return snapshot.Requests(slices.Sorted(maps.Keys(names))...)
 }
 
 // enter makes the Secrets of a namespace readable, and reads them; false: that is not done, or there is nothing to be done.

@@ -10,8 +10,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +24,7 @@ import (
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/apply"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/gather"
 	"entrustment.dev/operator/internal/reach"
 	"entrustment.dev/operator/internal/render"
 )
@@ -66,41 +65,33 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 // namespaceOf wakes the namespace of a policy that belongs to it, and a bound one for what others write there.
 func (r *Reconciler) namespaceOf(_ context.Context, policy client.Object) []reconcile.Request {
 	if render.LimitsEgress(policy) {
-		return namespaces(policy.GetNamespace())
+		return snapshot.Requests(policy.GetNamespace())
 	}
 	current, err := r.Publisher.Current()
 	if err != nil {
 		return nil // the first snapshot wakes all that are bound
 	}
 	if _, _, bound := current.Binding(policy.GetNamespace()); bound {
-		return namespaces(policy.GetNamespace())
+		return snapshot.Requests(policy.GetNamespace())
 	}
 	return nil
-}
-
-func namespaces(names ...string) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, name := range names {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
-	}
-	return requests
 }
 
 // changedNamespaces are those that were bound or unbound, and those whose policies may have another content.
 func changedNamespaces(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
 	if old == nil {
-		return namespaces(next.BoundNamespaces()...)
+		return snapshot.Requests(next.BoundNamespaces()...)
 	}
 	sameOutside := slices.EqualFunc(old.ExternalStores(), next.ExternalStores(), entrustment.SameStore)
 	var requests []reconcile.Request
 	for _, namespace := range next.BoundNamespaces() {
 		if !sameOutside || !sameGrants(old, next, namespace) {
-			requests = append(requests, namespaces(namespace)...)
+			requests = append(requests, snapshot.Requests(namespace)...)
 		}
 	}
 	for _, namespace := range old.BoundNamespaces() {
 		if _, _, bound := next.Binding(namespace); !bound {
-			requests = append(requests, namespaces(namespace)...)
+			requests = append(requests, snapshot.Requests(namespace)...)
 		}
 	}
 	return requests
@@ -210,16 +201,12 @@ func (r *Reconciler) remove(ctx context.Context, policy *networkingv1.NetworkPol
 	return r.Writer.Delete(ctx, policy)
 }
 
-// unended leaves out pods that have ended.
-var unended = client.MatchingFieldsSelector{Selector: fields.AndSelectors(
-	fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)), fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))}
-
 // declares says whether a pod of the namespace declares a purpose or an entrustment.
 func (r *Reconciler) declares(ctx context.Context, namespace string) (bool, error) {
 	for _, label := range []string{v1alpha1.LabelEntrustment, v1alpha1.LabelPurpose} {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-		err := r.Live.List(ctx, list, client.InNamespace(namespace), client.HasLabels{label}, unended, client.Limit(1))
+		err := r.Live.List(ctx, list, client.InNamespace(namespace), client.HasLabels{label}, gather.Unended, client.Limit(1))
 		if err != nil {
 			return false, fmt.Errorf("looking for pods that declare something: %w", err)
 		}

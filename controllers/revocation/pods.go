@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,6 +13,7 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/draining"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/gather"
 	"entrustment.dev/operator/internal/ledger"
 )
 
@@ -31,10 +31,6 @@ const (
 // maxObjects of one line of the ledger.
 const maxObjects = 32
 
-// unended leaves out pods that have ended: they hold nothing.
-var unended = client.MatchingFieldsSelector{Selector: fields.AndSelectors(
-	fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)), fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))}
-
 // pod is what is to be known of one that declares something.
 type pod struct {
 	object *corev1.Pod // metadata alone
@@ -47,7 +43,7 @@ func (r *Reconciler) declaring(ctx context.Context, namespace string) ([]pod, er
 	var pods []pod
 	for next := ""; ; {
 		list := &corev1.PodList{}
-		err := r.Live.List(ctx, list, client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelPurpose}, unended, client.Limit(page), client.Continue(next))
+		err := r.Live.List(ctx, list, client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelPurpose}, gather.Unended, client.Limit(page), client.Continue(next))
 		if err != nil {
 			return nil, fmt.Errorf("listing the pods of namespace %s that declare a purpose: %w", namespace, err)
 		}

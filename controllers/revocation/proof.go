@@ -72,7 +72,7 @@ func (r *Reconciler) Traced(_ context.Context, object client.Object) []reconcile
 	var requests []reconcile.Request
 	for _, name := range traced(object) {
 		if !current.InForce(name) {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+			requests = append(requests, snapshot.Requests(name)...)
 		}
 	}
 	return requests

@@ -89,7 +89,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	follower := r.Publisher.Follow(snapshot.Pods, r.changedNamespaces)
 	return builder.ControllerManagedBy(mgr).Named("revocation").
 		Watches(&v1alpha1.PersonalDataAccess{}, follower.InTurn(func(_ context.Context, access client.Object) []reconcile.Request {
-			return namespaces(access.GetNamespace())
+			return snapshot.Requests(access.GetNamespace())
 		}), builder.WithPredicates(predicate.NewPredicateFuncs(func(object client.Object) bool {
 			access, ok := object.(*v1alpha1.PersonalDataAccess)
 			return ok && len(access.Draining) > 0
@@ -108,7 +108,7 @@ func (r *Reconciler) drainingNamespace(_ context.Context, pod client.Object) []r
 	if !r.isDraining(pod.GetNamespace()) {
 		return nil
 	}
-	return namespaces(pod.GetNamespace())
+	return snapshot.Requests(pod.GetNamespace())
 }
 
 // changedNamespaces are those that were bound, those whose grants changed, and those that lost a store that cuts only now.
@@ -119,7 +119,7 @@ func (r *Reconciler) changedNamespaces(ctx context.Context, old, next *entrustme
 			changed = append(changed, namespace)
 		}
 	}
-	return append(namespaces(changed...), r.cutOff(ctx, old, next)...)
+	return append(snapshot.Requests(changed...), r.cutOff(ctx, old, next)...)
 }
 
 // cutOff are the namespaces with a note for which pods are ended now, and were not before: a store of it only reported.
@@ -141,16 +141,8 @@ func (r *Reconciler) cutOff(ctx context.Context, old, next *entrustment.Snapshot
 		if slices.ContainsFunc(access.Draining, func(d v1alpha1.DrainingGrant) bool {
 			return draining.Ends(next, &d) && !draining.Ends(old, &d)
 		}) {
-			requests = append(requests, namespaces(access.Namespace)...)
+			requests = append(requests, snapshot.Requests(access.Namespace)...)
 		}
-	}
-	return requests
-}
-
-func namespaces(names ...string) []reconcile.Request {
-	var requests []reconcile.Request
-	for _, name := range names {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
 	}
 	return requests
 }

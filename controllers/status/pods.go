@@ -15,6 +15,7 @@ import (
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/gather"
 	"entrustment.dev/operator/internal/render"
 )
 
@@ -94,7 +95,7 @@ func (o observer) pods(ctx context.Context, current *entrustment.Snapshot, store
 
 // onHostNetwork selects pods that are past every policy, but for those that have ended.
 var onHostNetwork = client.MatchingFieldsSelector{Selector: fields.AndSelectors(
-	fields.OneTermEqualSelector("spec.hostNetwork", "true"), unended.Selector)}
+	fields.OneTermEqualSelector("spec.hostNetwork", "true"), gather.Unended.Selector)}
 
 // look asks for the pods about a store.
 func (o Options) look(ctx context.Context, current *entrustment.Snapshot, store *v1alpha1.PersonalDataStore) (sight, error) {

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,6 +18,7 @@ import (
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/gather"
 	"entrustment.dev/operator/internal/isolation"
 	"entrustment.dev/operator/internal/reach"
 	"entrustment.dev/operator/internal/render"
@@ -75,14 +75,10 @@ func (c *census) judge(pod *metav1.ObjectMeta) {
 	}
 }
 
-// unended leaves out pods that have ended.
-var unended = client.MatchingFieldsSelector{Selector: fields.AndSelectors(
-	fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)), fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))}
-
 // each calls for every pod that the options select, a page at a time.
 func (c *census) each(ctx context.Context, call func(*metav1.ObjectMeta), options ...client.ListOption) error {
 	list := podList()
-	options = append(options, unended, client.Limit(page))
+	options = append(options, gather.Unended, client.Limit(page))
 	for {
 		if err := c.Live.List(ctx, list, append(options, client.Continue(list.Continue))...); err != nil {
 			return fmt.Errorf("looking for pods that would be cut: %w", err)
@@ -112,7 +108,7 @@ func (c *census) referencing(ctx context.Context) error {
 	}
 	list := &corev1.PodList{}
 	for {
-		if err := c.Live.List(ctx, list, client.InNamespace(c.store.Namespace), unended, client.Limit(page), client.Continue(list.Continue)); err != nil {
+		if err := c.Live.List(ctx, list, client.InNamespace(c.store.Namespace), gather.Unended, client.Limit(page), client.Continue(list.Continue)); err != nil {
 			return fmt.Errorf("looking for pods that reference a credential: %w", err)
 		}
 		for i := range list.Items {

@@ -6,7 +6,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -59,7 +58,7 @@ func begun(_ context.Context, old, next *entrustment.Snapshot) []reconcile.Reque
 	var requests []reconcile.Request
 	for _, name := range next.Entrustments() {
 		if next.InForce(name) && (old == nil || !old.InForce(name)) {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
+			requests = append(requests, snapshot.Requests(name)...)
 		}
 	}
 	return requests
