@@ -26,7 +26,7 @@ func (s *Snapshot) Deliveries(namespace string) []Delivery {
 		return nil
 	}
 	byName := map[string]Delivery{}
-	for _, grant := range s.accessGrants(b) {
+	for _, grant := range s.grantsOf(b) {
 		for _, key := range grant.Stores {
 			for _, c := range s.stores[key].obj.Spec.Credentials {
 				name := v1alpha1.DeliveredSecretName(key.Namespace, key.Name, c.Name)

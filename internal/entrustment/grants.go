@@ -76,15 +76,26 @@ func (s *Snapshot) StoreGrants(key types.NamespacedName) []Grant {
 	return grants
 }
 
-// NamespaceAccess lists what the pods of a namespace may do; false: it is bound to nobody.
+// NamespaceAccess lists what the pods of a namespace may do; false: it is bound to nobody. The grants are the snapshot's own:
+// nobody may change them.
 func (s *Snapshot) NamespaceAccess(namespace string) (Access, bool) {
 	b := s.bindings[namespace]
 	if !b.bound() {
 		return Access{}, false
 	}
 	return Access{
-		Processor: b.party.name, Enforcement: b.enforcement(), Namespace: s.namespaces[namespace], Grants: s.accessGrants(b),
+		Processor: b.party.name, Enforcement: b.enforcement(), Namespace: s.namespaces[namespace], Grants: s.grantsOf(b),
 	}, true
+}
+
+// grantsOf are the grants of a namespace, once its limit is known. Two that ask first may both compute them: the same.
+func (s *Snapshot) grantsOf(b *binding) []AccessGrant {
+	if listed := b.grants.Load(); listed != nil {
+		return *listed
+	}
+	grants := s.accessGrants(b)
+	b.grants.Store(&grants)
+	return grants
 }
 
 func (s *Snapshot) accessGrants(b *binding) []AccessGrant {

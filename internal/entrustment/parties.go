@@ -1,6 +1,8 @@
 package entrustment
 
 import (
+	"sync/atomic"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -42,6 +44,8 @@ type binding struct {
 	recreated bool       // the namespace is another one than that first seen
 	assigned  []*purpose // the only purposes that may be declared, with their descendants, if restricted
 	limit     *limit     // grants that do not fit into a PersonalDataAccess; nil: all do
+
+	grants atomic.Pointer[[]AccessGrant] // nil: nobody has asked for them yet; many ask for those of the same namespace
 }
 
 func (b *binding) bound() bool { return b != nil && !b.contested && !b.recreated }
@@ -129,4 +133,14 @@ func pinnedUID(obj *v1alpha1.DataProcessor, namespace string) types.UID {
 		}
 	}
 	return ""
+}
+
+// runsHere says whether a namespace is bound to the party.
+func (p *party) runsHere() bool {
+	for i := range p.bindings {
+		if p.bindings[i].bound() {
+			return true
+		}
+	}
+	return false
 }

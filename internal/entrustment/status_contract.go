@@ -187,7 +187,7 @@ func contractReady(say *conditions, c *contract) {
 			return
 		}
 	}
-	if !slices.ContainsFunc(c.entrustee.bindings, func(b binding) bool { return b.bound() }) {
+	if !c.entrustee.runsHere() {
 		say.isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonRecordedOnly, "no namespace of this cluster is bound to DataProcessor %q", c.entrustee.name)
 		return
 	}
