@@ -153,13 +153,9 @@ func (r *Reconciler) policies(ctx context.Context, namespace string) (own, other
 	if err := r.Cache.List(ctx, list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, nil, fmt.Errorf("reading the policies of the namespace: %w", err)
 	}
-	for i := range list.Items {
-		switch policy := &list.Items[i]; {
-		case render.LimitsEgress(policy): // by its name alone, or taking a label away would make it somebody else's
-			own = append(own, policy.DeepCopy())
-		case !render.Managed(policy):
-			others = append(others, policy)
-		}
+	own, others = render.Divide(list.Items)
+	for i, policy := range own {
+		own[i] = policy.DeepCopy() // these are written
 	}
 	return own, others, nil
 }

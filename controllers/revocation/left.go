@@ -109,14 +109,7 @@ func (r *Reconciler) egress(ctx context.Context, current *entrustment.Snapshot, 
 	if err := r.Cache.List(ctx, list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return "", fmt.Errorf("reading the policies of namespace %s: %w", namespace, err)
 	}
-	var own, others []*networkingv1.NetworkPolicy
-	for i := range list.Items {
-		if policy := &list.Items[i]; render.LimitsEgress(policy) {
-			own = append(own, policy)
-		} else if !render.Managed(policy) {
-			others = append(others, policy)
-		}
-	}
+	own, others := render.Divide(list.Items)
 	wanted := map[string]*networkingv1ac.NetworkPolicyApplyConfiguration{}
 	governed := reach.GovernsEgress(others, render.Undeclared())
 	rendered := render.RemainingPolicies

@@ -41,6 +41,20 @@ func Managed(policy metav1.Object) bool {
 		(LimitsEgress(policy) || strings.HasPrefix(policy.GetName(), policyPrefix))
 }
 
+// Divide tells the policies of a namespace that limit its pods from those of others. It goes by their names alone, or taking a
+// label away would make one somebody else's.
+func Divide(policies []networkingv1.NetworkPolicy) (own, others []*networkingv1.NetworkPolicy) {
+	for i := range policies {
+		switch policy := &policies[i]; {
+		case LimitsEgress(policy):
+			own = append(own, policy)
+		case !Managed(policy):
+			others = append(others, policy)
+		}
+	}
+	return own, others
+}
+
 // Entrustments are those for which there is a policy among a namespace's own.
 func Entrustments(own []*networkingv1.NetworkPolicy) []string {
 	var names []string

@@ -4,12 +4,9 @@ import (
 	"reflect"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"entrustment.dev/operator/api/v1alpha1"
 	apiac "entrustment.dev/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"entrustment.dev/operator/internal/draining"
-	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/internal/render"
 )
 
@@ -55,7 +52,7 @@ func (p *plan) nextPod() *write {
 	for _, held := range c.pods {
 		for i := range c.notes(held.namespace) {
 			note := &c.notes(held.namespace)[i]
-			if holds(held, note) && slices.ContainsFunc(note.Stores, p.enforced) {
+			if holds(held, note) && draining.Ends(p.snapshot, note) {
 				return &write{"no " + held.String(), func() {
 					c.pods = slices.DeleteFunc(c.pods, func(other *pod) bool { return other == held })
 				}}
@@ -74,12 +71,6 @@ func (c *cluster) notes(namespace string) []v1alpha1.DrainingGrant {
 
 func holds(p *pod, note *v1alpha1.DrainingGrant) bool {
 	return draining.Of(note) == draining.Key{Entrustment: p.entrustment, Purpose: p.purpose}
-}
-
-func (p *plan) enforced(store string) bool {
-	return slices.ContainsFunc(stores, func(key types.NamespacedName) bool {
-		return key.String() == store && !entrustment.Reports(p.snapshot.Store(key))
-	})
 }
 
 // nextNote says that nobody is left who holds what was lost.
