@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +102,36 @@ type world struct {
 	mu         sync.Mutex
 	violations []string
 	writes     []string
+
+	shut atomic.Pointer[gate] // before what the operator sees of Secrets; nil: it is open
+}
+
+// gate holds back what a watch has to tell until it is opened.
+type gate struct {
+	namespace string
+	open      chan struct{}
+}
+
+// close holds back what happens to the Secrets of a namespace from now on.
+func (w *world) close(namespace string) (open func()) {
+	g := &gate{namespace, make(chan struct{})}
+	w.shut.Store(g)
+	return sync.OnceFunc(func() { w.shut.Store(nil); close(g.open) })
+}
+
+// watched is the body of a watch.
+type watched struct {
+	io.ReadCloser
+	world     *world
+	namespace string
+}
+
+func (b watched) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if g := b.world.shut.Load(); g != nil && g.namespace == b.namespace {
+		<-g.open
+	}
+	return n, err
 }
 
 func newWorld(ctx context.Context) *world {
@@ -196,7 +227,11 @@ func (w *world) witness(next http.RoundTripper) http.RoundTripper {
 			w.writes = append(w.writes, r.Method+" "+r.URL.Path)
 			w.mu.Unlock()
 		}
-		return next.RoundTrip(r)
+		response, err := next.RoundTrip(r)
+		if parts := strings.Split(r.URL.Path, "/"); err == nil && r.URL.Query().Has("watch") && parts[len(parts)-1] == "secrets" {
+			response.Body = watched{response.Body, w, parts[4]}
+		}
+		return response, err
 	})
 }
 

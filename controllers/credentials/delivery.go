@@ -58,9 +58,6 @@ func (r *Reconciler) deliver(ctx context.Context, current *entrustment.Snapshot,
 
 // copy writes one delivered Secret; foreign: its name is somebody else's.
 func (r *Reconciler) copy(ctx context.Context, current *entrustment.Snapshot, namespace string, d *entrustment.Delivery, source *corev1.Secret) (foreign bool, err error) {
-	if latest, err := r.Publisher.Current(); err != nil || latest != current && !slices.Contains(latest.Deliveries(namespace), *d) {
-		return false, err // what changed wakes us
-	}
 	desired := render.DeliveredSecret(namespace, d, source)
 	live, key := &corev1.Secret{}, types.NamespacedName{Namespace: namespace, Name: d.Name}
 	switch err := r.Secrets.Get(ctx, key, live); {
@@ -68,7 +65,13 @@ func (r *Reconciler) copy(ctx context.Context, current *entrustment.Snapshot, na
 		if same, err := r.same(ctx, current, namespace); !same || err != nil {
 			return false, err
 		}
+		if granted, err := r.stillGranted(current, namespace, d); !granted || err != nil {
+			return false, err
+		}
 		err = r.Writer.Create(ctx, desired)
+		if err == nil {
+			r.place(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: d.Name, Labels: desired.Labels}, Data: source.Data})
+		}
 		if apply.Exists(err) {
 			return r.foreign(ctx, key)
 		}
@@ -82,8 +85,18 @@ func (r *Reconciler) copy(ctx context.Context, current *entrustment.Snapshot, na
 	if _, ours := render.Delivered(live); !ours {
 		return true, nil
 	}
+	if granted, err := r.stillGranted(current, namespace, d); !granted || err != nil {
+		return false, err
+	}
 	_, err = r.Writer.Ensure(ctx, desired.WithUID(live.UID)) // this very one, lest another that took its name be overwritten
 	return false, err
+}
+
+// stillGranted says whether a delivery is granted by the snapshot in force, which may have followed while the API server was
+// asked. It is asked last before a write; what changed wakes us.
+func (r *Reconciler) stillGranted(current *entrustment.Snapshot, namespace string, d *entrustment.Delivery) (bool, error) {
+	latest, err := r.Publisher.Current()
+	return err == nil && (latest == current || slices.Contains(latest.Deliveries(namespace), *d)), err
 }
 
 // same says whether a namespace is the one that is granted something, and not another that somebody made under its name.
@@ -136,9 +149,18 @@ func (r *Reconciler) prune(ctx context.Context, current *entrustment.Snapshot, n
 		}
 		errs = append(errs, r.Writer.Delete(ctx, live))
 	}
-	// What was there before and is not now was not noted, or went with somebody else.
+	// What was there before and is not now was not noted, or went with somebody else, or was made and has not been seen yet.
 	for name, before := range r.stood(n.namespace) {
-		if standing[name] != nil || granted(name) {
+		if standing[name] != nil {
+			r.seen(before)
+			continue
+		}
+		unseen, err := r.unseen(ctx, before, granted(name))
+		if errs = append(errs, err); unseen || err != nil {
+			standing[name] = before // seeing it wakes us
+			continue
+		}
+		if granted(name) {
 			continue
 		}
 		d, _ := render.Delivered(before)
@@ -151,6 +173,23 @@ func (r *Reconciler) prune(ctx context.Context, current *entrustment.Snapshot, n
 	return errors.Join(errs...)
 }
 
+// unseen says whether a copy was made that the cache has yet to show. One that is not to stay is asked for, lest the namespace be
+// left for one that somebody deleted meanwhile, or kept waiting for.
+func (r *Reconciler) unseen(ctx context.Context, made *corev1.Secret, stays bool) (bool, error) {
+	if !r.isNew(made) || stays {
+		return r.isNew(made), nil
+	}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(made), &corev1.Secret{})
+	if apierrors.IsNotFound(err) {
+		r.seen(made)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for Secret %s/%s, which was made a moment ago: %w", made.Namespace, made.Name, err)
+	}
+	return true, nil
+}
+
 // gone notes that the copies of a namespace went with it.
 func (r *Reconciler) gone(ctx context.Context, namespace string) error {
 	current, err := r.Publisher.Current()
@@ -160,6 +199,7 @@ func (r *Reconciler) gone(ctx context.Context, namespace string) error {
 	var errs []error
 	left := map[string]*corev1.Secret{}
 	for name, before := range r.stood(namespace) {
+		r.seen(before)
 		d, _ := render.Delivered(before)
 		if err := r.due(ctx, current, namespace, &d, before); err != nil {
 			left[name] = before

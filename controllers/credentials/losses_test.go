@@ -48,7 +48,9 @@ var _ = Describe("A credential of a sub-entrustee", func() {
 			w.stop()
 			Expect(w.violations).To(BeEmpty(), "no write grants more than the snapshot in force")
 		})
-		Eventually(w.copyIn).WithArguments(ctx, w.biller).Should(Equal("first"))
+		for _, namespace := range []string{w.own, w.biller} { // a copy that is under way would be made after what is lost next
+			Eventually(w.copyIn).WithArguments(ctx, namespace).Should(Equal("first"))
+		}
 		Expect(w.rotation()).To(BeNil())
 	})
 
@@ -113,6 +115,24 @@ var _ = Describe("A credential of a sub-entrustee", func() {
 			}
 		}),
 	)
+
+	It("is taken away also when it was made a moment ago, and has not been seen yet", func(ctx context.Context) {
+		contract(w, fees, func(e *v1alpha1.Entrustment) { e.Spec.Suspended = true })
+		w.publish()
+		Eventually(w.copyIn).WithArguments(ctx, w.biller).Should(BeEmpty())
+		Eventually(w.condition).Should(HaveSuffix("credential: 1; none elsewhere"), "that it went was seen")
+		open := w.close(w.biller)
+		DeferCleanup(open)
+		contract(w, fees, func(e *v1alpha1.Entrustment) { e.Spec.Suspended = false })
+		w.publish()
+		Eventually(w.copyIn).WithArguments(ctx, w.biller).Should(Equal("first"))
+		w.inputs.Processors[1] = builder.Processor("biller").Obj()
+		w.publish()
+		Consistently(bound).WithArguments(ctx, w.biller).WithTimeout(500*time.Millisecond).Should(BeTrue(), "who leaves does not come back for what he could not see")
+		open()
+		Eventually(w.copyIn).WithArguments(ctx, w.biller).Should(BeEmpty())
+		Eventually(bound).WithArguments(ctx, w.biller).Should(BeFalse())
+	})
 
 	It("has not, while another grant of the namespace delivers it", func(ctx context.Context) {
 		contract(w, fees, func(e *v1alpha1.Entrustment) { e.Spec.Purposes = e.Spec.Purposes[:1] })

@@ -29,6 +29,7 @@ type observations struct {
 	absent   map[string]bool                      // namespaces that do not exist, or go
 	reading  map[string]bool                      // namespaces of which the Secrets have yet to be read
 	standing map[string]map[string]*corev1.Secret // by namespace: copies that were last there
+	made     map[types.NamespacedName]bool        // of those, the ones that were made and not seen yet
 	wake     func(store types.NamespacedName)
 
 	of         *entrustment.Snapshot // what follows was asked of this one
@@ -89,6 +90,34 @@ func (o *observations) stood(namespace string) map[string]*corev1.Secret {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return maps.Clone(o.standing[namespace])
+}
+
+// place adds a copy that was made.
+func (o *observations) place(copied *corev1.Secret) {
+	standing := o.stood(copied.Namespace)
+	if standing == nil {
+		standing = map[string]*corev1.Secret{}
+	}
+	standing[copied.Name] = copied
+	o.stand(copied.Namespace, standing)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.made == nil {
+		o.made = map[types.NamespacedName]bool{}
+	}
+	o.made[client.ObjectKeyFromObject(copied)] = true
+}
+
+func (o *observations) isNew(copied *corev1.Secret) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.made[client.ObjectKeyFromObject(copied)]
+}
+
+func (o *observations) seen(copied *corev1.Secret) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.made, client.ObjectKeyFromObject(copied))
 }
 
 func (o *observations) stand(namespace string, copies map[string]*corev1.Secret) {

@@ -243,8 +243,8 @@ func (r *Reconciler) Reading(req reconcile.Request) bool { return r.noted(&r.rea
 
 // leave gives up the right to read a namespace in which nothing is left.
 func (r *Reconciler) leave(ctx context.Context, n *needs) error {
-	if len(r.Secrets.Managed(n.namespace)) > 0 || len(n.readers) > 0 {
-		return nil // seeing the last of them go wakes us
+	if len(r.Secrets.Managed(n.namespace)) > 0 || len(r.stood(n.namespace)) > 0 || len(n.readers) > 0 {
+		return nil // seeing the last of them go wakes us, and so does seeing one for the first time
 	}
 	binding, err := r.binding(ctx, n.namespace)
 	if binding == nil || err != nil {
