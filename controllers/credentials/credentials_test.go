@@ -78,11 +78,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 
 func install(ctx context.Context, dir string) {
 	GinkgoHelper()
-	objects, err := manifests.Read(dir)
-	Expect(err).NotTo(HaveOccurred())
-	for _, object := range objects {
-		Expect(admin.Create(ctx, object)).To(Succeed(), object.GetName())
-	}
+	Expect(manifests.Install(ctx, admin, "", dir)).To(Succeed())
 }
 
 // world is what one spec is about: a store in a namespace of its own, a namespace of the data controller, and one of an

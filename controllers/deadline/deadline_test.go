@@ -57,11 +57,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	own = rest.CopyConfig(config)
 	own.Impersonate = rest.ImpersonationConfig{UserName: admission.Operator, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
-	objects, err := manifests.Read("../../config/rbac")
-	Expect(err).NotTo(HaveOccurred())
-	for _, object := range objects {
-		Expect(admin.Create(ctx, object)).To(Succeed(), object.GetName())
-	}
+	Expect(manifests.Install(ctx, admin, "", "../../config/rbac")).To(Succeed())
 })
 
 // world has a namespace of the data controller, and one of a biller whose contract ends two hours after noon.

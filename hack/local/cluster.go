@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -65,7 +64,7 @@ func start(ctx context.Context, dir string, say func(line string)) (_ *cluster, 
 	say(step("Started etcd, the API server and the controllers", began))
 
 	began = time.Now()
-	webhook, err := freeAddress()
+	webhook, err := controlplane.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -177,11 +176,11 @@ func (c *cluster) startOperator(ctx context.Context, webhook string) error {
 	if err := c.writeKubeconfig("operator.kubeconfig", account); err != nil {
 		return err
 	}
-	health, err := freeAddress()
+	health, err := controlplane.FreeAddress()
 	if err != nil {
 		return err
 	}
-	metrics, err := freeAddress()
+	metrics, err := controlplane.FreeAddress()
 	if err != nil {
 		return err
 	}
@@ -250,17 +249,6 @@ func programs() error {
 		}
 	}
 	return nil
-}
-
-// freeAddress finds a port of the loopback address that nobody uses now. The programs that get it cannot tell the port
-// they would choose themselves.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }
 
 // step is a line that says what was done and how long it took.

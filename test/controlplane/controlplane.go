@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -336,4 +337,14 @@ func (c *ControlPlane) defaultServiceAccount(ctx context.Context) error {
 	_, err = toolswatch.UntilWithSync(ctx, accounts, &corev1.ServiceAccount{}, nil,
 		func(event watch.Event) (bool, error) { return event.Type == watch.Added, nil })
 	return err
+}
+
+// FreeAddress is an address of this host, 127.0.0.1 and a port, that nobody uses now. Programs that get one cannot tell which port
+// they would have chosen themselves.
+func FreeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
 }

@@ -4,6 +4,7 @@ package manifests
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Read reads the objects of directories, in the order of the file names. What kustomize needs beside them is
@@ -38,6 +40,23 @@ func Read(dirs ...string) ([]*unstructured.Unstructured, error) {
 		}
 	}
 	return objects, nil
+}
+
+// Install creates the objects of directories, in the order in which Read reads them. Webhooks are called at an address.
+func Install(ctx context.Context, c client.Client, webhook string, dirs ...string) error {
+	objects, err := Read(dirs...)
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		if err := CallDirectly(object, webhook); err != nil {
+			return err
+		}
+		if err := c.Create(ctx, object); err != nil {
+			return fmt.Errorf("create %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return nil
 }
 
 func decode(file string) (objects []*unstructured.Unstructured, err error) {

@@ -2,7 +2,6 @@ package revocation
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -73,15 +72,9 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	create(ctx, builder.Purpose(billing).Obj(), builder.Processor(builder.Controller).Namespace(home).Obj(), namespaced(home))
 	plantUnjudged(ctx)
 
-	address := freeAddress()
-	for _, dir := range []string{"../../config/rbac", "../../config/webhook"} { // last: nobody answers yet
-		objects, err := manifests.Read(dir)
-		Expect(err).NotTo(HaveOccurred())
-		for _, object := range objects {
-			Expect(manifests.CallDirectly(object, address)).To(Succeed())
-			Expect(admin.Create(ctx, object)).To(Succeed(), "%s: %s", dir, object.GetName())
-		}
-	}
+	address, err := controlplane.FreeAddress()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(manifests.Install(ctx, admin, address, "../../config/rbac", "../../config/webhook")).To(Succeed()) // last: nobody answers yet
 	account, err := cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
 	Expect(err).NotTo(HaveOccurred())
 	seen = watchAll(ctx)
@@ -89,14 +82,6 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	operator.start(ctx)
 	DeferCleanup(func() { operator.stop() })
 })
-
-func freeAddress() string {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
 
 // process is the operator as it runs in a cluster, with its requests watched. It holds no lease: the one of an operator that was
 // killed would have to run out before the next may begin.

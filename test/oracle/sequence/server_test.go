@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"slices"
 	"testing"
@@ -102,15 +101,9 @@ func serve(ctx context.Context) *server {
 	admin, err := client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
-	address := freeAddress()
-	for _, dir := range []string{"../../../config/rbac", "../../../config/webhook"} {
-		objects, err := manifests.Read(dir)
-		Expect(err).NotTo(HaveOccurred())
-		for _, object := range objects {
-			Expect(manifests.CallDirectly(object, address)).To(Succeed())
-			Expect(admin.Create(ctx, object)).To(Succeed(), "%s: %s", dir, object.GetName())
-		}
-	}
+	address, err := controlplane.FreeAddress()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(manifests.Install(ctx, admin, address, "../../../config/rbac", "../../../config/webhook")).To(Succeed())
 	account, err := cluster.ServiceAccount(ctx, "entrustment-system", "entrustment-operator")
 	Expect(err).NotTo(HaveOccurred())
 	s := &server{Client: admin, operator: &operator{config: account, address: address}, ways: map[types.UID]map[types.NamespacedName]bool{}, going: map[string]bool{}}
@@ -127,14 +120,6 @@ func (s *server) answers(ctx context.Context) {
 	Eventually(func() error {
 		return s.Create(ctx, builder.Purpose("probe").Controller(controller).Obj(), client.DryRunAll)
 	}).Should(Succeed())
-}
-
-func freeAddress() string {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // operator is a whole one, with the clock that the API server has.
