@@ -27,7 +27,6 @@ type pod struct {
 	namespace, purpose, entrustment string
 
 	ways map[types.NamespacedName]bool // to stores, that were ever open to it by a policy: a connection may have stayed
-	from *reach.Endpoint               // nil: not asked for yet
 }
 
 func (p *pod) String() string {
@@ -36,15 +35,11 @@ func (p *pod) String() string {
 
 // endpoint is where its packets come from.
 func (p *pod) endpoint() *reach.Endpoint {
-	if p.from != nil {
-		return p.from
-	}
 	l := labels.Set{v1alpha1.LabelPurpose: p.purpose}
 	if p.entrustment != "" {
 		l[v1alpha1.LabelEntrustment] = p.entrustment
 	}
-	p.from = endpoint(p.namespace, l)
-	return p.from
+	return endpoint(p.namespace, l)
 }
 
 func (p *pod) request(store types.NamespacedName) entrustment.Request {
