@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -127,14 +128,20 @@ func sortWorkloads(list []gather.Workload) {
 	slices.SortFunc(list, func(a, b gather.Workload) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// workloads are the pods of the cluster, or what makes pods in the files, that declare a purpose.
+// workloads are the pods of the cluster, or what makes pods in the files, that declare a purpose. Whoever may not list pods is
+// told so, and gets none.
 func (s *source) workloads(ctx context.Context, files *gather.Files) ([]gather.Workload, error) {
 	if files == nil {
 		reader, err := s.client()
 		if err != nil {
 			return nil, err
 		}
-		return declaringPods(ctx, reader)
+		pods, err := declaringPods(ctx, reader)
+		if apierrors.IsForbidden(err) { // what is granted does not depend on them
+			fmt.Fprintln(s.streams.ErrOut, "warning: the answer goes without running pods, for which one has to have the verb list on pods in all namespaces:", err)
+			return nil, nil
+		}
+		return pods, err
 	}
 	var found []gather.Workload
 	for _, w := range files.Workloads {

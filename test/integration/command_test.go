@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -149,6 +151,56 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		_, wrong, code = entrust(ctx, controlPlane.KubeConfig, "exposure", "data-billing/nothing")
 		Expect(code).To(Equal(2))
 		Expect(wrong).To(ContainSubstring("PersonalDataStore data-billing/nothing does not exist"))
+	})
+
+	It("reports and draws a cluster as its files, and what was observed besides", func(ctx context.Context) {
+		for _, kind := range []string{"records", "ledger", "processors", "access"} {
+			fromFiles, wrong, code := entrust(ctx, nil, "report", kind, "-f", policy, "--at", at)
+			Expect(code).To(BeZero(), wrong)
+			fromCluster, wrong, code := entrust(ctx, controlPlane.KubeConfig, "report", kind, "--at", at)
+			Expect(code).To(BeZero(), wrong)
+			Expect(fromCluster).To(Equal(fromFiles), kind)
+		}
+		contract := &v1alpha1.Entrustment{}
+		Expect(k8s.Get(ctx, client.ObjectKey{Name: "fees"}, contract)).To(Succeed())
+		verified := metav1.NewTime(time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC))
+		contract.Status.Revocation = &v1alpha1.Revocation{VerifiedTime: &verified}
+		Expect(k8s.Status().Update(ctx, contract)).To(Succeed())
+		out, wrong, code := entrust(ctx, controlPlane.KubeConfig, "report", "ledger", "--at", at, "-o", "json")
+		Expect(code).To(BeZero(), wrong)
+		Expect(out).To(And(ContainSubstring(`"observed"`), ContainSubstring("2026-11-30T01:02:03Z")))
+
+		for format, holds := range map[string]string{"html": "<!DOCTYPE html>", "svg": "<svg", "dot": "digraph", "mermaid": "flowchart"} {
+			out, wrong, code := entrust(ctx, controlPlane.KubeConfig, "map", "--at", at, "-o", format)
+			Expect(code).To(BeZero(), wrong)
+			Expect(strings.ToLower(out)).To(And(ContainSubstring(strings.ToLower(holds)), ContainSubstring("billing-ledger"), ContainSubstring("fees")), format)
+		}
+	})
+
+	It("goes without the pods that it may not list", func(ctx context.Context) {
+		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "policy-reader"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{v1alpha1.Group}, Resources: []string{"*"}, Verbs: []string{"get", "list"}},
+			{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list"}},
+		}}
+		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "reader"}}}
+		Expect(k8s.Create(ctx, role)).To(Succeed())
+		DeferCleanup(k8s.Delete, role)
+		Expect(k8s.Create(ctx, binding)).To(Succeed())
+		DeferCleanup(k8s.Delete, binding)
+		reader, err := controlPlane.AddUser(envtest.User{Name: "reader"}, nil)
+		Expect(err).NotTo(HaveOccurred())
+		kubeconfig, err := reader.KubeConfig()
+		Expect(err).NotTo(HaveOccurred())
+
+		for _, args := range [][]string{{"who", "data-billing/billing-ledger"}, {"plan", "-f", policy}} {
+			Eventually(func(g Gomega) { // the authorizer hears of the binding by watching
+				out, wrong, code := entrust(ctx, kubeconfig, append(args, "--at", at)...)
+				g.Expect(code).To(BeZero(), out+wrong)
+				g.Expect(out).NotTo(BeEmpty())
+				g.Expect(wrong).To(And(HavePrefix("warning: the answer goes without running pods"), ContainSubstring("the verb list on pods in all namespaces"), ContainSubstring("forbidden")))
+			}).WithTimeout(30 * time.Second).Should(Succeed())
+		}
 	})
 
 	It("has no answer where it may not read everything", func(ctx context.Context) {
