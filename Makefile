@@ -29,6 +29,9 @@ SECOND_OPINION = test/oracle/cyclonus
 # Likewise, for Helm.
 INSTALLATION = test/install
 
+# Likewise, for images.
+IMAGES = hack/image
+
 # A real control plane: found, downloaded or built. Expanded when a recipe runs, never when make starts.
 WITH_ASSETS = assets=$$(hack/controlplane/assets.sh) && export KUBEBUILDER_ASSETS=$$assets &&
 
@@ -55,6 +58,8 @@ test: ## Run every test, unit and against a real API server
 	@cd $(SECOND_OPINION) && go test ./...
 	@$(call say,Installation by Helm and by kustomize)
 	@$(WITH_ASSETS) cd $(INSTALLATION) && go test ./...
+	@$(call say,Images)
+	@cd $(IMAGES) && go test ./...
 
 .PHONY: e2e
 e2e: $(KUSTOMIZE) ## Play the policy with real pods, packets and PostgreSQL (root, Linux; or KUBECONFIG)
@@ -77,6 +82,28 @@ build: ## Build the operator and the kubectl plugin into bin/
 	@mkdir -p bin
 	@echo 'Building the operator and the kubectl plugin'
 	@go build -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+# The image: for one platform or several, under a name that the archive carries. DIST is where the archive goes.
+IMAGE     ?= entrustment-operator:$(VERSION)
+PLATFORMS ?= linux/$(shell go env GOARCH)
+DIST      ?= dist
+REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+CREATED   ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: image
+image: bin/image ## Write the operator's image as an archive; no engine is needed (PLATFORMS="linux/amd64 linux/arm64")
+	@mkdir -p $(DIST)
+	@for platform in $(PLATFORMS); do \
+	  echo "Building the operator for $$platform" >&2; \
+	  GOOS=$${platform%%/*} GOARCH=$${platform#*/} go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' \
+	    -o $(DIST)/$$platform/manager ./cmd/manager; \
+	done
+	@bin/image --name $(IMAGE) --output $(DIST)/entrustment-operator.tar --created $(CREATED) \
+	  --label org.opencontainers.image.title=entrustment-operator \
+	  --label org.opencontainers.image.version=$(VERSION) \
+	  --label org.opencontainers.image.revision=$(REVISION) \
+	  --label org.opencontainers.image.licenses=Apache-2.0 \
+	  $(foreach platform,$(PLATFORMS),$(platform)=$(DIST)/$(platform)/manager)
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write deepcopy and apply configurations from api/
@@ -114,6 +141,8 @@ test-long: ## Run every test with the race detector and more random worlds, then
 	@cd $(SECOND_OPINION) && ENTRUSTMENT_LONG=1 go test -count=1 -timeout=30m ./...
 	@$(call say,Installation by Helm and by kustomize)
 	@$(WITH_ASSETS) cd $(INSTALLATION) && ENTRUSTMENT_LONG=1 go test -count=1 -timeout=30m ./...
+	@$(call say,Images)
+	@cd $(IMAGES) && go test -count=1 ./...
 	@$(MAKE) fuzz
 
 # The race detector needs a C compiler. Where there is none, the tests run without it and the section's title shows it.
@@ -163,3 +192,7 @@ $(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
 .PHONY: bin/local
 bin/local:
 	@go build -o $@ ./hack/local
+
+.PHONY: bin/image
+bin/image:
+	@go -C hack/image build -o $(CURDIR)/$@ .

@@ -57,13 +57,19 @@ CALICO_ASSETS=$(hack/calico/assets.sh)
 export KUBEBUILDER_ASSETS CALICO_ASSETS
 
 step "The operator"
-go build -ldflags '-s -w' -o bin/e2e/manager ./cmd/manager
+make image IMAGE=e2e.entrustment.dev/manager:run DIST=bin/e2e >&2
 go build -o bin/e2e/node ./hack/node
+image() { # image NAME [OPTION…]: of the program of that name
+  bin/image --name "e2e.entrustment.dev/$1:run" --output "bin/e2e/$1.tar" "${@:2}" "linux/$(go env GOARCH)=bin/e2e/$1" >&2
+}
+image agent
+image dns
+image node --argument pause # it holds the namespaces of pods
 test/e2e/postgres.sh bin/e2e/postgres.tar
 "${KUSTOMIZE:-bin/tools/kustomize}" build config/default |
   sed 's|image: entrustment-operator:.*|image: e2e.entrustment.dev/manager:run|' >bin/e2e/operator.yaml
 
 step "Suite, in a cluster of one node"
-exec bin/e2e/node run --image manager=bin/e2e/manager --image agent=bin/e2e/agent --image dns=bin/e2e/dns \
-  --image postgres=bin/e2e/postgres.tar --manifests test/e2e/dns/dns.yaml --manifests bin/e2e/operator.yaml -- \
+exec bin/e2e/node run --image bin/e2e/entrustment-operator.tar --image bin/e2e/agent.tar --image bin/e2e/dns.tar --image bin/e2e/node.tar \
+  --image bin/e2e/postgres.tar --manifests test/e2e/dns/dns.yaml --manifests bin/e2e/operator.yaml -- \
   bash -c 'cd test/e2e && exec ../../bin/e2e/suite -ginkgo.v "$@"' suite "$@"

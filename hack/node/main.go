@@ -2,7 +2,7 @@
 // Calico, with pods that run and network policies that are enforced. It needs root, Linux and the programs that hack/e2e.sh
 // prepares.
 //
-//	node run [--image NAME=PATH]… [--manifests PATH]… -- COMMAND…
+//	node run [--image ARCHIVE]… [--manifests PATH]… -- COMMAND…
 //
 // Everything lives in network, mount, process, IPC and host-name namespaces of its own, so that the kernel takes interfaces,
 // packet filters, mounts and processes away when the first process ends, however it ends. What no namespace holds is removed by
@@ -23,7 +23,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 )
 
@@ -72,11 +71,11 @@ func dispatch(ctx context.Context, args []string) error {
 	return outside(ctx, args[1:])
 }
 
-var errUsage = errors.New("usage: node run [--image NAME=PATH]… [--manifests PATH]… -- COMMAND…")
+var errUsage = errors.New("usage: node run [--image ARCHIVE]… [--manifests PATH]… -- COMMAND…")
 
 // options of a run.
 type options struct {
-	images    []image
+	images    []string // archives; e2e.entrustment.dev/node:run, which is this program, is among them
 	manifests []string // applied before the command starts; directories and files as kubectl takes them
 	command   []string
 }
@@ -88,9 +87,6 @@ func beIdle() {
 	<-signals
 }
 
-// image is one program that becomes an image of its own.
-type image struct{ name, path string }
-
 func parse(args []string) (options, error) {
 	var o options
 	for len(args) > 0 {
@@ -99,11 +95,7 @@ func parse(args []string) (options, error) {
 			o.command = args[1:]
 			return o, nil
 		case args[0] == "--image" && len(args) > 1:
-			name, path, found := strings.Cut(args[1], "=")
-			if !found {
-				return o, fmt.Errorf("--image %q is not NAME=PATH", args[1])
-			}
-			o.images = append(o.images, image{name, path})
+			o.images = append(o.images, args[1])
 		case args[0] == "--manifests" && len(args) > 1:
 			o.manifests = append(o.manifests, args[1])
 		default:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"text/template"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 const (
 	name         = "node"
+	pauseImage   = "e2e.entrustment.dev/node:run" // this program
 	readyTimeout = 2 * time.Minute
 	commandGrace = 30 * time.Second // after an interrupt
 )
@@ -79,7 +79,7 @@ func inside(ctx context.Context, dir string, o options) error {
 
 // prepare makes the node's interfaces, a host outside the cluster, and directories.
 func (n *node) prepare(ctx context.Context) error {
-	for _, each := range []string{"logs", "etc", "cni/bin", "cni/net.d", "kubelet", "pods", "images"} {
+	for _, each := range []string{"logs", "etc", "cni/bin", "cni/net.d", "kubelet", "pods"} {
 		if err := os.MkdirAll(n.path(each), 0o755); err != nil {
 			return fmt.Errorf("make a directory for the node: %w", err)
 		}
@@ -182,7 +182,7 @@ func (n *node) write(path, text string) (string, error) {
 		return "", err
 	}
 	err = t.Execute(out, map[string]any{
-		"Dir": n.dir, "Group": "/" + filepath.Base(n.dir), "Node": name, "Address": address, "Pause": registry + pause + ":run",
+		"Dir": n.dir, "Group": "/" + filepath.Base(n.dir), "Node": name, "Address": address, "Pause": pauseImage,
 		"Pods": podsOfNode, "Pods6": podsOfNode6, "Six": n.six, "DNS": dnsService,
 	})
 	return out.Name(), errors.Join(err, out.Close())
@@ -191,7 +191,7 @@ func (n *node) write(path, text string) (string, error) {
 //go:embed containerd.toml
 var containerdConfig string
 
-func (n *node) startContainerd(ctx context.Context, images []image) error {
+func (n *node) startContainerd(ctx context.Context, images []string) error {
 	config, err := n.write("etc/containerd.toml", containerdConfig)
 	if err != nil {
 		return err
@@ -203,22 +203,7 @@ func (n *node) startContainerd(ctx context.Context, images []image) error {
 	if err := n.until(ctx, "containerd", func(ctx context.Context) error { return do(ctx, "", append(ctr, "version")...) }); err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	for _, i := range append(images, image{pause, self}) {
-		archive := i.path
-		if !strings.HasSuffix(archive, ".tar") {
-			archive = n.path("images", i.name+".tar")
-			var arguments []string
-			if i.name == pause {
-				arguments = []string{pause}
-			}
-			if err := i.archive(archive, arguments...); err != nil {
-				return err
-			}
-		}
+	for _, archive := range images {
 		if err := do(ctx, "", append(ctr, "images", "import", archive)...); err != nil {
 			return err
 		}
