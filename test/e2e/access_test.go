@@ -133,32 +133,6 @@ var _ = Describe("The billing ledger", func() {
 			}
 		}
 	}, NodeTimeout(time.Minute))
-
-	It("closes when the contract is suspended and opens when it goes on", func(ctx SpecContext) {
-		port := address(ctx, ledger) + ":5432" // a pod whose contract is suspended cannot ask for names either
-		consumer := func(name string) *corev1.Pod { return start(ctx, underContract(name, "dial", port)) }
-		pod := consumer("suspended")
-		comesTo(ctx, pod, port, attempt.Open, time.Time{})
-		suspend := func(suspended bool) time.Time {
-			GinkgoHelper()
-			object := &v1alpha1.Entrustment{}
-			Expect(admin.Get(ctx, client.ObjectKey{Name: contract}, object)).To(Succeed())
-			before := object.DeepCopy()
-			object.Spec.Suspended, object.Spec.SuspendedReason = suspended, "an incident at the entrustee"
-			changed := time.Now()
-			Expect(admin.Patch(ctx, object, client.MergeFrom(before))).To(Succeed())
-			return changed
-		}
-		DeferCleanup(func(ctx SpecContext) {
-			_, _ = kubectl(ctx, "", "patch", "entrustment", contract, "--type=merge", `--patch={"spec":{"suspended":false}}`)
-		})
-		changed := suspend(true)
-		first := comesTo(ctx, pod, port, attempt.Silent, changed)
-		measured("suspension → packets dropped (start of the first attempt that was not answered)", first.Began.Sub(changed))
-		changed = suspend(false)
-		pod = consumer("resumed")
-		comesTo(ctx, pod, port, attempt.Open, changed)
-	}, NodeTimeout(2*time.Minute))
 })
 
 // editorOf is a client of the user editor, who has the stock role edit in a namespace.

@@ -53,15 +53,14 @@ var _ = Describe("When the operator is dead", func() {
 // scale stops the operator, or starts it, and waits until it is so.
 func scale(ctx SpecContext, replicas int32) {
 	GinkgoHelper()
-	key := client.ObjectKey{Namespace: "entrustment-system", Name: "entrustment-operator"}
 	operator := &appsv1.Deployment{}
-	Expect(admin.Get(ctx, key, operator)).To(Succeed())
+	Expect(admin.Get(ctx, operatorKey, operator)).To(Succeed())
 	before := operator.DeepCopy()
 	operator.Spec.Replicas = ptr.To(replicas)
 	Expect(admin.Patch(ctx, operator, client.MergeFrom(before))).To(Succeed())
 	Eventually(func(g Gomega) {
 		pods := &corev1.PodList{}
-		g.Expect(admin.List(ctx, pods, client.InNamespace(key.Namespace), client.MatchingLabels(operator.Spec.Selector.MatchLabels))).To(Succeed())
+		g.Expect(admin.List(ctx, pods, client.InNamespace(operatorKey.Namespace), client.MatchingLabels(operator.Spec.Selector.MatchLabels))).To(Succeed())
 		running := 0
 		for _, pod := range pods.Items {
 			if pod.DeletionTimestamp == nil && ready(&pod) {

@@ -31,6 +31,8 @@ var (
 	figures   []string // measured, and printed at the end
 )
 
+var operatorKey = client.ObjectKey{Namespace: "entrustment-system", Name: "entrustment-operator"}
+
 func TestEndToEnd(t *testing.T) {
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(time.Minute)
@@ -55,7 +57,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	By("waiting for the operator")
 	Eventually(func(g Gomega) {
 		operator := &appsv1.Deployment{}
-		g.Expect(admin.Get(ctx, client.ObjectKey{Namespace: "entrustment-system", Name: "entrustment-operator"}, operator)).To(Succeed())
+		g.Expect(admin.Get(ctx, operatorKey, operator)).To(Succeed())
 		g.Expect(operator.Status.AvailableReplicas).To(BeNumerically(">", 0))
 	}).Should(Succeed())
 	By("publishing the policy, and starting a database and the other stores")

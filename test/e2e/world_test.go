@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -42,14 +43,18 @@ func publish(ctx context.Context) {
 	GinkgoHelper()
 	objects, err := manifests.Read(policy)
 	Expect(err).NotTo(HaveOccurred())
+	year := time.Now().UTC().AddDate(0, -4, 0).Year() // its contracts run from April to March
 	for _, object := range objects {
 		if object.GetKind() == "Deployment" {
 			continue // its images are nowhere to be had
 		}
+		Expect(manifests.MoveToYear(object, year)).To(Succeed())
 		if object.GetKind() == "PersonalDataStore" {
 			makeSecrets(ctx, object.GetNamespace(), object.Object)
 		}
-		Expect(admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("e2e"))).To(Succeed())
+		Eventually(func() error { // the Service of a webhook that is ready may lead nowhere yet
+			return admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("e2e"))
+		}).WithContext(ctx).Should(Succeed())
 	}
 	stores := &v1alpha1.PersonalDataStoreList{}
 	Expect(admin.List(ctx, stores)).To(Succeed())
@@ -202,23 +207,66 @@ func attempts(ctx context.Context, pod *corev1.Pod) []attempt.Attempt {
 	return all
 }
 
+// story is what an agent tells until it ends, which its log does not outlive.
+type story struct {
+	mu    sync.Mutex
+	told  []attempt.Attempt
+	ended chan struct{}
+}
+
+func follow(ctx context.Context, pod *corev1.Pod) *story {
+	GinkgoHelper()
+	log, err := clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	s := &story{ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		defer log.Close()
+		for lines := json.NewDecoder(log); ; {
+			var one attempt.Attempt
+			if lines.Decode(&one) != nil { // the end, also in the middle of a line
+				return
+			}
+			s.mu.Lock()
+			s.told = append(s.told, one)
+			s.mu.Unlock()
+		}
+	}()
+	return s
+}
+
+// of returns all attempts so far that came to the same, in order.
+func (s *story) of(target string, outcome attempt.Outcome) (all []attempt.Attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.told {
+		if one.Target == target && one.Outcome == outcome {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // comesTo waits until an agent's attempts at a target have the outcome, and returns the first of them that began after
 // an instant.
 func comesTo(ctx context.Context, pod *corev1.Pod, target string, want attempt.Outcome, after time.Time) (first attempt.Attempt) {
 	GinkgoHelper()
+	var detail string
 	Eventually(func() attempt.Outcome {
 		last := attempt.Outcome("no attempt")
 		for _, one := range attempts(ctx, pod) {
 			if one.Target != target || one.Began.Before(after) {
 				continue
 			}
-			last = one.Outcome
+			last, detail = one.Outcome, one.Detail
 			if one.Outcome == want && first.Target == "" {
 				first = one
 			}
 		}
 		return last
-	}).WithContext(ctx).Should(Equal(want), "%s/%s to %s", pod.Namespace, pod.Name, target)
+	}).WithContext(ctx).Should(Equal(want), func() string {
+		return fmt.Sprintf("%s/%s to %s: %s", pod.Namespace, pod.Name, target, detail)
+	})
 	return first
 }
 

@@ -1,10 +1,12 @@
 // Command agent is what runs in the pods of the suite. It talks to nobody but its targets; the suite reads its log.
 //
-//	agent listen PORT…              accepts connections, and closes them
-//	agent dial TARGET…              tries each host:port again and again
-//	agent query HOST…               keeps a session of SQL with each host and asks it again and again
+//	agent [stubborn] COMMAND ARGUMENT… [COMMAND ARGUMENT…]…
 //
-// Each attempt is a line of JSON. A query takes user name and password from the directory /credential, where there is one.
+//	listen PORT…    accepts connections, and closes them
+//	dial TARGET…    tries each host:port again and again
+//	query HOST…     keeps a session of SQL with each host and asks it again and again
+//
+// A stubborn agent does not end when it is asked to. Each attempt is a line of JSON. A query takes user name and password from the directory /credential, where there is one.
 package main
 
 import (
@@ -14,6 +16,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,19 +34,31 @@ const (
 	rhythm   = 20 * time.Millisecond  // of questions in a session
 )
 
+const usage = "usage: agent [stubborn] listen PORT… | dial TARGET… | query HOST…"
+
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: agent listen PORT… | dial TARGET… | query HOST…")
-		os.Exit(2)
-	}
-	each := map[string]func(string){"listen": listen, "dial": dial, "query": query}[os.Args[1]]
-	if each == nil {
-		fmt.Fprintf(os.Stderr, "%s is not a command of agent\n", os.Args[1])
-		os.Exit(2)
+	commands := map[string]func(string){"listen": listen, "dial": dial, "query": query}
+	arguments := os.Args[1:]
+	if len(arguments) > 0 && arguments[0] == "stubborn" {
+		signal.Ignore(syscall.SIGTERM)
+		arguments = arguments[1:]
 	}
 	var all sync.WaitGroup
-	for _, argument := range os.Args[2:] {
+	var command func(string)
+	for _, argument := range arguments {
+		if other := commands[argument]; other != nil {
+			command = other
+			continue
+		}
+		if command == nil {
+			break
+		}
+		each := command
 		all.Go(func() { each(argument) })
+	}
+	if command == nil {
+		fmt.Fprintln(os.Stderr, usage)
+		os.Exit(2)
 	}
 	all.Wait()
 }
