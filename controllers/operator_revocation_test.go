@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/test/builder"
@@ -126,7 +125,7 @@ var _ = Describe("A contract that is suspended", Ordered, func() {
 	})
 
 	It("was observed step by step", func() {
-		Expect(observed("entrustment_revocation_seconds", "step")).To(And(HaveKey("policies"), HaveKey("parameters"), HaveKey("secrets"), HaveKey("pods"), HaveKey("verified")))
+		Expect(counted("entrustment_revocation_seconds", "step")).To(And(HaveKey("policies"), HaveKey("parameters"), HaveKey("secrets"), HaveKey("pods"), HaveKey("verified")))
 	})
 
 	It("ends nobody once it is resumed", func(ctx context.Context) {
@@ -174,24 +173,3 @@ var _ = Describe("A contract that is deleted and disposed of", func() {
 
 // at is an instant as it comes back from the API server.
 func at(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Local()} }
-
-// observed counts what a histogram observed, by the value of a label.
-func observed(name, label string) map[string]uint64 {
-	GinkgoHelper()
-	families, err := metrics.Registry.Gather()
-	Expect(err).NotTo(HaveOccurred())
-	counts := map[string]uint64{}
-	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
-		for _, metric := range family.GetMetric() {
-			for _, pair := range metric.GetLabel() {
-				if pair.GetName() == label {
-					counts[pair.GetValue()] = metric.GetHistogram().GetSampleCount()
-				}
-			}
-		}
-	}
-	return counts
-}

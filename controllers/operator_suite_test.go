@@ -39,7 +39,7 @@ import (
 
 func TestOperator(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	RunSpecs(t, "Operator")
 }
@@ -258,22 +258,32 @@ func (p *process) ready() error {
 	return nil
 }
 
-// writes counts what changes the cluster. Events are told, not kept, the lease is the process's own, and a review of
-// somebody's access is a question.
+// writes counts what changed the cluster: what the API server refused did not. Events are told, not kept, the lease is the
+// process's own, and a review of somebody's access is a question.
 type writes struct {
-	mu   sync.Mutex
-	list []string
+	mu     sync.Mutex
+	list   []string // methods and paths
+	bodies []string // of each
 }
 
 func (w *writes) count(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") && !strings.Contains(r.URL.Path, "/leases") && !strings.Contains(r.URL.Path, "/configmaps") &&
-			!strings.HasSuffix(r.URL.Path, "/subjectaccessreviews") {
-			w.mu.Lock()
-			w.list = append(w.list, r.Method+" "+r.URL.Path)
-			w.mu.Unlock()
+		response, err := next.RoundTrip(r)
+		if err != nil || response.StatusCode >= http.StatusBadRequest || r.Method == http.MethodGet || strings.Contains(r.URL.Path, "/events") ||
+			strings.Contains(r.URL.Path, "/leases") || strings.Contains(r.URL.Path, "/configmaps") || strings.HasSuffix(r.URL.Path, "/subjectaccessreviews") {
+			return response, err
 		}
-		return next.RoundTrip(r)
+		body := ""
+		if r.GetBody != nil {
+			if sent, err := r.GetBody(); err == nil {
+				text, _ := io.ReadAll(sent)
+				body = string(text)
+			}
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.list, w.bodies = append(w.list, r.Method+" "+r.URL.Path), append(w.bodies, body)
+		return response, nil
 	})
 }
 
@@ -282,6 +292,22 @@ func (w *writes) since(n int) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.list[n:len(w.list):len(w.list)]
+}
+
+// repeated is what was sent more than once after a number of writes, each time with the same content.
+func (w *writes) repeated(n int) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	type write struct{ request, body string }
+	seen, again := map[write]bool{}, []string(nil)
+	for i := n; i < len(w.list); i++ {
+		sent := write{w.list[i], w.bodies[i]}
+		if seen[sent] {
+			again = append(again, sent.request+" "+sent.body)
+		}
+		seen[sent] = true
+	}
+	return again
 }
 
 // gate holds back what the operator reads of one resource while it is shut.
@@ -375,20 +401,26 @@ func (w *warnings) during(call func()) []string {
 // reviews is how many reviews the webhook answered.
 func reviews(path string) int {
 	GinkgoHelper()
+	return int(counted("controller_runtime_webhook_requests_total", "webhook")[path])
+}
+
+// counted is what a metric counts, by the value of a label. A histogram counts what it observed.
+func counted(name, label string) map[string]float64 {
+	GinkgoHelper()
 	families, err := metrics.Registry.Gather()
 	Expect(err).NotTo(HaveOccurred())
-	total := 0
+	counts := map[string]float64{}
 	for _, family := range families {
-		if family.GetName() != "controller_runtime_webhook_requests_total" {
+		if family.GetName() != name {
 			continue
 		}
 		for _, metric := range family.GetMetric() {
-			for _, label := range metric.GetLabel() {
-				if label.GetName() == "webhook" && label.GetValue() == path {
-					total += int(metric.GetCounter().GetValue())
+			for _, pair := range metric.GetLabel() {
+				if pair.GetName() == label {
+					counts[pair.GetValue()] += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 				}
 			}
 		}
 	}
-	return total
+	return counts
 }

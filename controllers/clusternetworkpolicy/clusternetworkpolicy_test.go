@@ -33,7 +33,7 @@ import (
 
 func TestClusterNetworkPolicy(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(time.Minute)
 	RunSpecs(t, "ClusterNetworkPolicy")
 }
 

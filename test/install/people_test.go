@@ -98,7 +98,7 @@ func (c *cluster) may(ctx context.Context, g Gomega, person string, a attributes
 // peopleMay is what each role lets do, by RBAC and by the rules behind it, and what not.
 func (c *cluster) peopleMay(t *testing.T) {
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(30 * time.Second)
+	g.SetDefaultEventuallyTimeout(time.Minute)
 	ctx := t.Context()
 	c.hire(ctx, g)
 

@@ -42,7 +42,7 @@ var served = flag.Int("served", 2, "how many sequences to play on a real API ser
 
 func TestServedSequences(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(30 * time.Second)
+	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
 	RunSpecs(t, "Sequences")
 }
