@@ -10,10 +10,10 @@
 //	   │        └─▶ termination     a deleted contract, until its disposal is recorded
 //	   └──▶ webhook                 judges pods, warns at templates
 //	freshness ─▶ webhook            refuses while this replica is cut off
-//	cabundle ──▶ lets the API server trust the webhook
+//	certificate ▶ keeps the webhook's, and lets the API server trust it
 //	rules    ──▶ keeps what the API server enforces by itself
 //
 // Each of them has its turn after the one above it (snapshot.Stage), so that what a snapshot takes away goes in this order.
 //
-// snapshot, webhook and cabundle run on every replica, the others on the leader.
+// snapshot, webhook and certificate run on every replica, the others on the leader.
 package controllers

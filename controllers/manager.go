@@ -35,9 +35,8 @@ import (
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"entrustment.dev/operator/api/v1alpha1"
-	"entrustment.dev/operator/controllers/cabundle"
+	"entrustment.dev/operator/controllers/certificate"
 	"entrustment.dev/operator/controllers/revocation"
-	"entrustment.dev/operator/internal/certs"
 	"entrustment.dev/operator/internal/render"
 )
 
@@ -59,9 +58,9 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 	if o.RevocationGrace < 0 || o.RevocationGrace > revocation.MaxGrace {
 		return nil, fmt.Errorf("--revocation-grace %s: must be from 0s to %s", o.RevocationGrace, revocation.MaxGrace)
 	}
-	serving, err := certs.SelfSigned(webhookHosts(host), time.Now())
+	serving, err := newCertificates(o.WebhookCertDir)
 	if err != nil {
-		return nil, fmt.Errorf("making the webhook's certificate: %w", err)
+		return nil, err
 	}
 	mgr, err := manager.New(config, manager.Options{
 		Scheme: newScheme(),
@@ -128,7 +127,7 @@ func cacheOptions() cache.Options {
 // configurationCache holds the one webhook configuration, on every replica. It is a cache of its own: reconcilers wait until
 // all of their cache is warm, and until then it takes a webhook that is trusted to say so.
 func configurationCache(mgr manager.Manager) (cache.Cache, error) {
-	return cacheOfOne(mgr, &admissionregistrationv1.MutatingWebhookConfiguration{}, "", cabundle.ConfigurationName)
+	return cacheOfOne(mgr, &admissionregistrationv1.MutatingWebhookConfiguration{}, "", certificate.ConfigurationName)
 }
 
 // leaseCache holds the leader's lease, on every replica.

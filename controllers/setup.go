@@ -13,7 +13,7 @@ import (
 
 	shippedwebhook "entrustment.dev/operator/config/webhook"
 	accessreconciler "entrustment.dev/operator/controllers/admission"
-	"entrustment.dev/operator/controllers/cabundle"
+	"entrustment.dev/operator/controllers/certificate"
 	"entrustment.dev/operator/controllers/clusternetworkpolicy"
 	"entrustment.dev/operator/controllers/credentials"
 	"entrustment.dev/operator/controllers/deadline"
@@ -37,7 +37,7 @@ import (
 const component = "entrustment-operator"
 
 // setup adds the reconcilers and the webhook to the manager, and the checks that tell when they are ready.
-func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
+func setup(mgr manager.Manager, serving *certificates, o Options) error {
 	configuration, err := configurationCache(mgr)
 	if err != nil {
 		return err
@@ -62,11 +62,10 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		writer    = func(reconciler string) apply.Writer {
 			return apply.NewWriter(mgr.GetClient(), reconciler).Minding(drift)
 		}
-		trust    = &cabundle.Reconciler{Cache: configuration, Writer: writer("cabundle"), Authority: serving.CA}
 		outside  = make(chan event.GenericEvent)
 		wide     = &clusternetworkpolicy.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("clusternetworkpolicy"), Lookout: o.Lookout, Changed: outside}
 		keeper   = &rules.Reconciler{Writer: writer("rules"), Recorder: recorder, Elected: mgr.Elected()}
-		scoper   = &scope.Reconciler{Name: cabundle.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
+		scoper   = &scope.Reconciler{Name: certificate.ConfigurationName, Cache: configuration, Publisher: publisher, Writer: writer("scope"), Elected: mgr.Elected()}
 		readers  = &exposure.Reconciler{Publisher: publisher, Cache: cache}
 		delivery = &credentials.Reconciler{
 			Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Secrets: watches, Access: writer("credentials"),
@@ -94,7 +93,6 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		},
 		&termination.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("termination")},
 		wide,
-		trust,
 		keeper,
 		scoper,
 	} {
@@ -103,6 +101,10 @@ func setup(mgr manager.Manager, serving *certs.Serving, o Options) error {
 		}
 	}
 
+	trust, err := serving.setup(mgr, configuration, writer("cabundle"), o)
+	if err != nil {
+		return fmt.Errorf("setting up the certificates: %w", err)
+	}
 	lease := &freshness.Lease{Snapshots: publisher, Silence: o.Silence, Alone: !o.LeaderElection}
 	if err := followLease(mgr, lease, o); err != nil {
 		return err
@@ -152,13 +154,16 @@ type Options struct {
 	CredentialReaders bool // let ServiceAccounts that declare a purpose read what is delivered for it, through the API
 
 	WebhookBindAddress     string // host:port
+	WebhookCertDir         string // tls.crt and tls.key that somebody else keeps; empty: the operator makes its own
 	HealthProbeBindAddress string
 	MetricsBindAddress     string // "0" is off
+
+	Certificates certs.Terms // of the operator's own; zero is as for a cluster
 
 	Silence time.Duration // how long this replica may go without seeing the leader; zero is freshness.Silence
 
 	LeaderElection bool
-	Namespace      string // of the lease, and of the ledger's heads
+	Namespace      string // of the lease, the certificates and the ledger's heads
 
 	Ledger  io.Writer // where its lines go; nil: nowhere, and no head is kept
 	Replica string    // name of this replica's chain in the ledger

@@ -32,10 +32,12 @@ func main() {
 func run() (err error) {
 	options := controllers.Options{Clock: clock.RealClock{}}
 	flag.StringVar(&options.WebhookBindAddress, "webhook-bind-address", ":9443", "host:port at which the webhook listens")
+	flag.StringVar(&options.WebhookCertDir, "webhook-cert-dir", "",
+		"directory with tls.crt and tls.key that somebody else keeps, such as cert-manager; empty: the operator makes and renews its own")
 	flag.StringVar(&options.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "host:port of /healthz and /readyz")
 	flag.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "host:port of /metrics; 0 turns it off")
 	flag.BoolVar(&options.LeaderElection, "leader-elect", false, "let one of several replicas write")
-	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "namespace of the leader's lease")
+	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "the operator's own namespace, of its lease and its certificates")
 	flag.BoolVar(&options.CredentialReaders, "credential-readers", false,
 		"let ServiceAccounts that declare a purpose by their labels read the Secrets delivered for it through the API")
 	flag.DurationVar(&options.RevocationGrace, "revocation-grace", revocation.Grace,

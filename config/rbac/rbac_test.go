@@ -144,6 +144,32 @@ func complaints(kind string, role *rbacv1.ClusterRole) (found []string) {
 	return found
 }
 
+// In its own namespace it reads and changes one Secret; no list can limit a creation to a name.
+func TestInItsOwnNamespaceItHasOneSecret(t *testing.T) {
+	for _, object := range read(t, []string{"role.yaml", "../../charts/entrustment-operator/files/rbac.yaml"}) {
+		if object.GetKind() != "Role" {
+			continue
+		}
+		role := rbacv1.Role{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role); err != nil {
+			t.Fatal(err)
+		}
+		rules := 0
+		for _, rule := range role.Rules {
+			if !slices.Contains(rule.Resources, "secrets") {
+				continue
+			}
+			rules++
+			if !slices.Equal(rule.Verbs, []string{"create"}) && !slices.Equal(rule.ResourceNames, []string{"entrustment-operator-webhook"}) {
+				t.Errorf("%s Secrets %q", rule.Verbs, rule.ResourceNames)
+			}
+		}
+		if rules != 2 {
+			t.Errorf("%d rules about Secrets", rules)
+		}
+	}
+}
+
 func read(t *testing.T, files []string) (objects []*unstructured.Unstructured) {
 	t.Helper()
 	for _, file := range files {

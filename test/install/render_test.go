@@ -84,6 +84,20 @@ func TestValues(t *testing.T) {
 			values: values{"podDisruptionBudget": values{"enabled": false}, "networkPolicy": values{"enabled": false}},
 			absent: []string{"PodDisruptionBudget /entrustment-system/entrustment-operator", "NetworkPolicy /entrustment-system/entrustment-operator"},
 		},
+		"certificates of the operator's own": {absent: []string{"Certificate /entrustment-system/entrustment-operator-webhook"}},
+		"certificates of cert-manager": {
+			values: values{"certificates": values{"issuer": "cert-manager"}},
+			present: []string{
+				"Issuer /entrustment-system/entrustment-operator-selfsigned", "Certificate /entrustment-system/entrustment-operator-webhook-ca",
+				"Issuer /entrustment-system/entrustment-operator-webhook", "Certificate /entrustment-system/entrustment-operator-webhook",
+			},
+		},
+		"certificates of an Issuer that is there": {
+			values:  values{"certificates": values{"issuer": "cert-manager", "issuerRef": values{"name": "company", "kind": "ClusterIssuer"}}},
+			present: []string{"Certificate /entrustment-system/entrustment-operator-webhook"},
+			absent:  []string{"Issuer /entrustment-system/entrustment-operator-webhook", "Certificate /entrustment-system/entrustment-operator-webhook-ca"},
+		},
+		"certificates of nobody":           {values: values{"certificates": values{"issuer": "nobody"}}, says: "issuer"},
 		"nothing of Prometheus by default": {absent: []string{"ServiceMonitor /entrustment-system/entrustment-operator", "ConfigMap /entrustment-system/entrustment-operator-dashboard"}},
 		"a value that does not exist":      {values: values{"replicaCount": 3}, says: "replicaCount"},
 		"no replicas":                      {values: values{"replicas": 0}, says: "replicas"},
@@ -137,6 +151,53 @@ func TestAnAddressInsteadOfTheService(t *testing.T) {
 		if url, _ := client["url"].(string); !strings.HasPrefix(url, "https://127.0.0.1:9443/admit-") || len(client) != 1 {
 			t.Errorf("called at %v", client)
 		}
+	}
+}
+
+// What cert-manager makes is mounted, served, and trusted because cert-manager says so.
+func TestCertManager(t *testing.T) {
+	objects, err := render(name, namespace, values{"certificates": values{"issuer": "cert-manager"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(kind, name string) map[string]any {
+		at := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name })
+		if at < 0 {
+			t.Fatalf("no %s %s", kind, name)
+		}
+		return objects[at].Object
+	}
+	text := func(object map[string]any, fields ...string) string {
+		value, _, err := unstructured.NestedString(object, fields...)
+		if err != nil {
+			t.Error(err)
+		}
+		return value
+	}
+	made := find("Certificate", "entrustment-operator-webhook")
+	if names, _, _ := unstructured.NestedStringSlice(made, "spec", "dnsNames"); !slices.Contains(names, "entrustment-webhook.entrustment-system.svc") {
+		t.Errorf("it is for %q", names)
+	}
+	if issuer := text(made, "spec", "issuerRef", "name"); text(find("Issuer", issuer), "spec", "ca", "secretName") != text(find("Certificate", "entrustment-operator-webhook-ca"), "spec", "secretName") {
+		t.Errorf("Issuer %s has another authority", issuer)
+	}
+	deployment := find("Deployment", "entrustment-operator")
+	volumes, _, _ := unstructured.NestedSlice(deployment, "spec", "template", "spec", "volumes")
+	containers, _, _ := unstructured.NestedSlice(deployment, "spec", "template", "spec", "containers")
+	if len(volumes) != 1 || len(containers) != 1 {
+		t.Fatalf("%v, %v", volumes, containers)
+	}
+	if mounted := text(volumes[0].(map[string]any), "secret", "secretName"); mounted != text(made, "spec", "secretName") {
+		t.Errorf("Secret %s is mounted", mounted)
+	}
+	mounts, _, _ := unstructured.NestedSlice(containers[0].(map[string]any), "volumeMounts")
+	args, _, _ := unstructured.NestedStringSlice(containers[0].(map[string]any), "args")
+	if len(mounts) != 1 || !slices.Contains(args, "--webhook-cert-dir="+text(mounts[0].(map[string]any), "mountPath")) {
+		t.Errorf("it is mounted at %v, and the operator reads %q", mounts, args)
+	}
+	hooks := find("MutatingWebhookConfiguration", "entrustment-operator")
+	if from := text(hooks, "metadata", "annotations", "cert-manager.io/inject-ca-from"); from != namespace+"/"+text(made, "metadata", "name") {
+		t.Errorf("trusted is %q", from)
 	}
 }
 
