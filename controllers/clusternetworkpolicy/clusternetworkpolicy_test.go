@@ -99,7 +99,7 @@ var _ = It("keeps pods without a grant from a store outside the cluster, once th
 	By("installing the API")
 	Expect(admin.Create(ctx, definition())).To(Succeed())
 	Eventually(covered).Should(BeTrue())
-	Expect(changed).To(Receive())
+	Eventually(changed).Should(Receive())
 	policies := func() []policyv1alpha2.ClusterNetworkPolicy {
 		list := &policyv1alpha2.ClusterNetworkPolicyList{}
 		Expect(admin.List(ctx, list)).To(Succeed())
