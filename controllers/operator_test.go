@@ -576,6 +576,7 @@ var _ = Describe("The operator", Ordered, func() {
 	})
 
 	describeTerms()
+	describeAdoption()
 
 	describeInterventions()
 

@@ -16,6 +16,8 @@ func TestCompletion(t *testing.T) {
 		"a purpose":               {[]string{"can", "-f", policy, "--purpose", "billing"}, "billing\nbilling-and-points"},
 		"a contract":              {[]string{"why", "-f", policy, "--entrustment", "fees"}, "fees\nfees-print-mailing"},
 		"a format":                {[]string{"lint", "-o", "s"}, "table\njson\nsarif"},
+		"a Service":               {[]string{"bootstrap", "-f", "../../config/samples/adoption", ""}, "orders-data/orders-db\norders-data/orders-db-nodes"},
+		"no Service of a cluster": {[]string{"bootstrap", ""}, ""},
 		"files that are wrong":    {[]string{"who", "-f", "nowhere", ""}, ""},
 		"no cluster":              {[]string{"who", ""}, ""},
 	} {

@@ -94,6 +94,7 @@ type lintRow struct {
 
 var classes = map[gather.Class]lint.Code{
 	gather.Unreadable: lint.Unreadable, gather.Syntax: lint.Syntax, gather.Schema: lint.Schema, gather.Duplicate: lint.Duplicate, gather.Rule: lint.Rule,
+	gather.Incomplete: lint.Placeholder,
 }
 
 // rows are the findings, in the order of files and lines.

@@ -44,6 +44,7 @@ func TestEveryCodeIsFound(t *testing.T) {
 		lint.Schema:           {[]string{"  country: JP\n", "  country: JP\n  contry: JP\n"}, "contry: JP"},
 		lint.Rule:             {[]string{"  notAfter: \"2030", "  notBefore: \"2031-01-01T00:00:00Z\"\n  notAfter: \"2030"}, "notAfter"},
 		lint.Duplicate:        {more(purpose("delivery", "")), "apiVersion"},
+		lint.Placeholder:      {[]string{"legalName: Courier Ltd.\n  country: JP", "legalName: Courier Ltd.\n  country: REPLACE-ME"}, "country: REPLACE-ME"},
 		lint.UnknownName:      {[]string{"allowedPurposes: [delivery]", "allowedPurposes: [delivery, delivry]"}, "allowedPurposes: [delivery, delivry]"},
 		lint.OthersPurpose:    {append(more(group+"kind: Purpose\nmetadata: {name: theirs}\nspec: {controllerName: courier, title: T}"), "allowedPurposes: [delivery]", "allowedPurposes: [delivery, theirs]"), "allowedPurposes: [delivery, theirs]"},
 		lint.PurposeChain:     {more(purpose("a", "  parentName: b") + "\n---\n" + purpose("b", "  parentName: a")), "parentName: b"},

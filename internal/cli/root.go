@@ -80,6 +80,7 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 		newExposure(source{kube: kube, streams: streams, clock: clock}),
 		newLedger(kube, streams),
 		newReport(source{kube: kube, streams: streams, clock: clock}),
+		newBootstrap(source{kube: kube, streams: streams, clock: clock}),
 		newMap(source{kube: kube, streams: streams, clock: clock}),
 		&cobra.Command{
 			Use:   "version",

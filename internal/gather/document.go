@@ -29,12 +29,12 @@ type document struct {
 	text   []byte
 }
 
-// An object is one object of our group, or a workload, and where it was written.
+// An object is one object of our group, or of its surroundings, and where it was written.
 type object struct {
 	in      *document
 	path    string // within the document: empty, or items[2] in a List
 	content map[string]any
-	foreign bool // a workload: not of our group
+	foreign bool // a workload, or what else surrounds a policy: not of our group
 }
 
 // String is the object as its writer would call it, as far as it is known.
@@ -174,7 +174,7 @@ func jsonValues(d document) []document {
 	}
 }
 
-// objects are the document's objects of our group, and workloads. All others are passed over.
+// objects are the document's objects of our group, and those around them. All others are passed over.
 func (d *document) objects() ([]object, []problem) {
 	value, problems := d.value()
 	if len(problems) > 0 || value == nil {
@@ -265,7 +265,8 @@ func (d *document) expand(path string, value any) ([]object, []problem) {
 	case ours:
 		return []object{o}, nil
 	}
-	if _, isWorkload := podOf(content); isWorkload {
+	_, isWorkload := podOf(content)
+	if _, isAround := surrounds(content); isWorkload || isAround {
 		o.foreign = true
 		return []object{o}, nil
 	}

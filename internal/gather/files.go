@@ -1,6 +1,7 @@
 package gather
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func Read(paths []string, stdin io.Reader) *Files {
 		problems []problem
 	}{{Unreadable, missing}, {Unreadable, unreadable}, {Syntax, malformed}, {Schema, refused}, {Duplicate, duplicates(objects)}} {
 		for _, p := range found.problems {
-			p.class = found.class
+			p.class = cmp.Or(p.class, found.class)
 			f.problems = append(f.problems, p)
 		}
 	}
@@ -95,8 +96,8 @@ func workload(o *object) ([]Workload, []problem) {
 	if !o.foreign {
 		return nil, nil
 	}
-	w, _, err := WorkloadOf(o.content)
-	if err != nil {
+	w, isWorkload, err := WorkloadOf(o.content)
+	if err != nil || !isWorkload {
 		return nil, nil
 	}
 	return []Workload{w}, nil

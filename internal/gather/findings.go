@@ -16,6 +16,7 @@ const (
 	Schema     Class = "Schema"     // an object that the schema of its kind refuses
 	Duplicate  Class = "Duplicate"  // an object that is written twice
 	Rule       Class = "Rule"       // an object that a CEL rule of its kind refuses
+	Incomplete Class = "Incomplete" // an object in which a placeholder is left
 )
 
 // A Finding is one thing wrong with files, and where it is written.

@@ -91,6 +91,9 @@ func decode(o *object) ([]runtime.Object, []problem) {
 	if o.foreign {
 		return nil, nil
 	}
+	if blanks := o.placeholders(); len(blanks) > 0 {
+		return nil, blanks // what the schema says of them besides is no news
+	}
 	typed, refused := o.decode()
 	var problems []problem
 	for _, err := range refused {

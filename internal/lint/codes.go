@@ -20,6 +20,7 @@ const (
 	Schema           Code = "ENT103"
 	Rule             Code = "ENT104"
 	Duplicate        Code = "ENT105"
+	Placeholder      Code = "ENT106"
 	UnknownName      Code = "ENT201"
 	OthersPurpose    Code = "ENT202"
 	PurposeChain     Code = "ENT203"
@@ -58,6 +59,7 @@ func Codes() []Explanation {
 		{Schema, Error, "The schema refuses a field"},
 		{Rule, Error, "A rule of the kind refuses the object"},
 		{Duplicate, Error, "An object is written twice"},
+		{Placeholder, Error, "A placeholder is left"},
 		{UnknownName, Error, "A name means nothing"},
 		{OthersPurpose, Error, "A purpose is of another data controller"},
 		{PurposeChain, Error, "A purpose has no intact chain of parents"},

@@ -124,6 +124,11 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		Expect(k8s.Create(ctx, deployment)).To(Succeed())
 		DeferCleanup(k8s.Delete, deployment)
 
+		database := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "data-billing", Name: "ledger-db", Labels: map[string]string{"app.kubernetes.io/component": "database"}}}
+		database.Spec = corev1.ServiceSpec{Selector: map[string]string{"app": "ledger-db"}, Ports: []corev1.ServicePort{{Port: 5432}}}
+		Expect(k8s.Create(ctx, database)).To(Succeed())
+		DeferCleanup(k8s.Delete, database)
+
 		tried := 0
 		for _, example := range cli.Examples() {
 			if !cli.AsksCluster(example) || strings.Contains(example, " ledger ") || strings.Contains(example, " verify ") { // these take logs, and nodes
@@ -182,16 +187,7 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 			{APIGroups: []string{v1alpha1.Group}, Resources: []string{"*"}, Verbs: []string{"get", "list"}},
 			{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list"}},
 		}}
-		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "reader"}}}
-		Expect(k8s.Create(ctx, role)).To(Succeed())
-		DeferCleanup(k8s.Delete, role)
-		Expect(k8s.Create(ctx, binding)).To(Succeed())
-		DeferCleanup(k8s.Delete, binding)
-		reader, err := controlPlane.AddUser(envtest.User{Name: "reader"}, nil)
-		Expect(err).NotTo(HaveOccurred())
-		kubeconfig, err := reader.KubeConfig()
-		Expect(err).NotTo(HaveOccurred())
+		kubeconfig := permitted(ctx, "reader", role)
 
 		for _, args := range [][]string{{"who", "data-billing/billing-ledger"}, {"plan", "-f", policy}} {
 			Eventually(func(g Gomega) { // the authorizer hears of the binding by watching
@@ -201,6 +197,56 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 				g.Expect(wrong).To(And(HavePrefix("warning: the answer goes without running pods"), ContainSubstring("the verb list on pods in all namespaces"), ContainSubstring("forbidden")))
 			}).WithTimeout(30 * time.Second).Should(Succeed())
 		}
+	})
+
+	It("drafts a policy for what runs, with the rights that the documentation tells of", func(ctx context.Context) {
+		for _, name := range []string{"orders-data", "storefront", "dispatch"} { // which nothing here could delete again
+			Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"uses": "orders"}}})).To(Succeed())
+		}
+		for _, object := range objectsOf("../../config/samples/adoption/cluster.yaml") {
+			if object.GetKind() != "Namespace" {
+				Expect(k8s.Create(ctx, object)).To(Succeed())
+				DeferCleanup(k8s.Delete, object)
+			}
+		}
+		// A pod that a workload makes, one that another operator's object makes, and one that has ended.
+		owned := func(name, apiVersion, kind string, phase corev1.PodPhase) {
+			pod := builder.Pod("storefront", name).With(func(p *corev1.Pod) {
+				p.OwnerReferences = []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: "x", UID: "x", Controller: new(true)}}
+				p.Spec.Containers[0].Args = []string{"--database=orders-db.orders-data"}
+			}).Obj()
+			Expect(k8s.Create(ctx, pod)).To(Succeed())
+			DeferCleanup(k8s.Delete, pod)
+			pod.Status.Phase = phase
+			Expect(k8s.Status().Update(ctx, pod)).To(Succeed())
+		}
+		owned("made-by-replicaset", "apps/v1", "ReplicaSet", corev1.PodRunning)
+		owned("made-by-rollout", "example.com/v1", "Rollout", corev1.PodRunning)
+		owned("ended", "example.com/v1", "Rollout", corev1.PodSucceeded)
+
+		page, err := os.ReadFile("../../docs/commands.md")
+		Expect(err).NotTo(HaveOccurred())
+		_, text, found := strings.Cut(string(page), "```yaml\napiVersion: rbac.authorization.k8s.io/v1\n")
+		Expect(found).To(BeTrue())
+		text, _, _ = strings.Cut(text, "```")
+		role := &rbacv1.ClusterRole{}
+		Expect(yaml.Unmarshal([]byte(text), role)).To(Succeed())
+		kubeconfig := permitted(ctx, "drafter", role)
+
+		args := []string{"bootstrap", "-n", "orders-data", "--controller", "shop"}
+		var out, wrong string
+		Eventually(func() int { // the authorizer hears of the binding by watching
+			var code int
+			out, wrong, code = entrust(ctx, kubeconfig, args...)
+			return code
+		}).WithTimeout(30*time.Second).Should(BeZero(), func() string { return wrong })
+		Expect(out).To(And(ContainSubstring("name: orders-db"), ContainSubstring("Pod storefront/made-by-rollout names Service orders-data/orders-db in its arguments"),
+			ContainSubstring("Deployment dispatch/route-planner references a Secret orders-db"), ContainSubstring("StatefulSet orders-data/orders-db")))
+		Expect(out).NotTo(Or(ContainSubstring("made-by-replicaset"), ContainSubstring("ended")))
+
+		_, wrong, code := entrust(ctx, kubeconfig, "bootstrap", "orders-data/nothing", "--controller", "shop")
+		Expect(code).To(Equal(2))
+		Expect(wrong).To(ContainSubstring("there is no Service orders-data/nothing"))
 	})
 
 	It("has no answer where it may not read everything", func(ctx context.Context) {
@@ -215,6 +261,22 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		Expect(wrong).To(And(HavePrefix("error: read the cluster"), ContainSubstring("forbidden"), ContainSubstring(`"nobody"`)))
 	})
 })
+
+// permitted is the kubeconfig of a user who has a role.
+func permitted(ctx context.Context, user string, role *rbacv1.ClusterRole) []byte {
+	GinkgoHelper()
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: role.Name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}}
+	for _, object := range []client.Object{role, binding} {
+		Expect(k8s.Create(ctx, object)).To(Succeed())
+		DeferCleanup(k8s.Delete, object)
+	}
+	account, err := controlPlane.AddUser(envtest.User{Name: user}, nil)
+	Expect(err).NotTo(HaveOccurred())
+	kubeconfig, err := account.KubeConfig()
+	Expect(err).NotTo(HaveOccurred())
+	return kubeconfig
+}
 
 // entrust runs the command with a kubeconfig.
 func entrust(ctx context.Context, kubeconfig []byte, args ...string) (out, wrong string, code int) {
