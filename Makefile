@@ -19,6 +19,7 @@ TOOLS          ?= $(CURDIR)/bin/tools
 CONTROLLER_GEN := $(TOOLS)/controller-gen
 GOLANGCI_LINT  := $(TOOLS)/golangci-lint
 KUSTOMIZE      := $(TOOLS)/kustomize
+CRD_REF_DOCS   := $(TOOLS)/crd-ref-docs
 
 # Where Go code is: code that asks for rights by markers, and tests, benchmarks and fuzz targets.
 CODE = $(wildcard api cmd controllers internal test)
@@ -110,7 +111,7 @@ generate: $(CONTROLLER_GEN) ## Write deepcopy and apply configurations from api/
 	$(CONTROLLER_GEN) object applyconfiguration paths=./api/...
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Write CRDs and the operator's role from their markers, and what the chart takes over
+manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) ## Write CRDs, the operator's role and the reference from their markers, and what the chart takes over
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=entrustment-operator $(CODE:%=paths=./%/...) output:rbac:dir=config/rbac
 	@mkdir -p $(CHART)/files/crds $(CHART)/files/prometheus
@@ -120,6 +121,8 @@ manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) ## Write CRDs and the operator's role 
 	cp config/rbac/roles.yaml $(CHART)/files/roles.yaml
 	for part in service_account role role_binding secrets_role; do printf -- '---\n'; sed '/^---$$/{1d}' config/rbac/$$part.yaml; done >$(CHART)/files/rbac.yaml
 	$(KUSTOMIZE) build config/admission -o $(CHART)/files/admission.yaml
+	$(CRD_REF_DOCS) --log-level ERROR --source-path api/v1alpha1 --config hack/reference/config.yaml \
+	  --renderer markdown --templates-dir hack/reference/templates --output-path docs/reference.md
 
 CHART = charts/entrustment-operator
 
@@ -170,7 +173,7 @@ measure: ## Run the benchmarks, some of them against a real API server
 	  done
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) $(GOLANGCI_LINT) $(KUSTOMIZE) ## Check that generated files are current, and format, vet, lint and modules
+verify: $(CONTROLLER_GEN) $(GOLANGCI_LINT) $(KUSTOMIZE) $(CRD_REF_DOCS) ## Check that generated files are current, and format, vet, lint and modules
 	@GOLANGCI_LINT=$(GOLANGCI_LINT) KUSTOMIZE=$(KUSTOMIZE) TOOLS=$(TOOLS) hack/verify.sh
 
 ##@ Tidy up
@@ -187,6 +190,13 @@ $(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
 	@echo "Building $* (once)"
 	@mkdir -p $(TOOLS)
 	@cd hack/tools && go build -o $@ "$$(go list -f '{{.ImportPath}}' tool | grep -E '/$*(/v[0-9]+)?$$')"
+	@touch $@
+
+# Its module is its own, lest its dependencies hold back those of the tools.
+$(CRD_REF_DOCS): hack/reference/go.mod hack/reference/go.sum
+	@echo "Building crd-ref-docs (once)"
+	@mkdir -p $(TOOLS)
+	@go -C hack/reference build -o $(abspath $@) github.com/elastic/crd-ref-docs
 	@touch $@
 
 .PHONY: bin/local

@@ -27,12 +27,12 @@ generated() { # generates anew in a copy, from which everything generated was fi
   tar --exclude=./.git --exclude=./.local --exclude=./bin -cf - . | tar -xf - -C "$scratch"
   rm -rf "$scratch"/config/crd/bases/*.yaml "$scratch/config/rbac/role.yaml" \
     "$scratch/api/v1alpha1/applyconfiguration" "$scratch"/api/v1alpha1/zz_generated.* \
-    "$scratch"/charts/*/files
+    "$scratch"/charts/*/files "$scratch/docs/reference.md"
   make -C "$scratch" generate manifests TOOLS="$TOOLS" >"$scratch/log" 2>&1 || {
     cat "$scratch/log"
     return 1
   }
-  diff -ru api "$scratch/api" && diff -ru config "$scratch/config" && diff -ru charts "$scratch/charts" || {
+  diff -ru api "$scratch/api" && diff -ru config "$scratch/config" && diff -ru charts "$scratch/charts" && diff -u docs/reference.md "$scratch/docs/reference.md" || {
     echo "Generated files are not current. Run: make generate manifests"
     return 1
   }
@@ -61,7 +61,7 @@ linted() {
 
 tidy() { # every module says exactly what it needs
   local module code=0
-  for module in . hack/tools hack/controlplane hack/calico hack/image test/oracle/cyclonus test/install test/e2e; do
+  for module in . hack/tools hack/controlplane hack/calico hack/image hack/reference test/oracle/cyclonus test/install test/e2e; do
     (cd "$module" && go mod tidy -diff) || { echo "Not tidy: $module" && code=1; }
   done
   return $code
