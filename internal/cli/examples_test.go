@@ -24,7 +24,7 @@ var shown = regexp.MustCompile("(?s)```console\n\\$ (kubectl entrust [^\n]*(?:\\
 
 // What the documentation shows is what the commands print.
 func TestDocumentationShowsWhatIsPrinted(t *testing.T) {
-	for _, page := range []string{"docs/commands.md", "docs/lint.md", "docs/reports.md"} {
+	for _, page := range []string{"docs/commands.md", "docs/lint.md", "docs/policy.md", "docs/reports.md"} {
 		t.Run(page, func(t *testing.T) {
 			t.Chdir(repository)
 			text, err := os.ReadFile(page)
