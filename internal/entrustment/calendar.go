@@ -213,10 +213,16 @@ func end(e *v1alpha1.Entrustment) time.Time {
 	return e.Spec.NotAfter.Time
 }
 
-// term says whether a contract has begun, and whether it has ended. One that was terminated has, whatever the clock says.
+// term says whether a contract has begun, and whether it has ended. One that was terminated has, whatever the clock says, and
+// so has one whose disposal is recorded: nobody could suspend or shorten it any more.
 func (c calendar) term(e *v1alpha1.Entrustment) (begun, ended bool) {
 	begun, ended = inForce(c.now, e.Spec.NotBefore, &e.Spec.NotAfter)
-	return begun, ended || e.DeletionTimestamp != nil
+	return begun, ended || e.DeletionTimestamp != nil || closed(e)
+}
+
+// closed says whether it is recorded that the entrustee has returned or erased the data.
+func closed(e *v1alpha1.Entrustment) bool {
+	return e.Spec.Disposal != nil && e.Spec.Disposal.CompletedDate != ""
 }
 
 // checkDue is the day by which equivalent measures have to be checked again, a year after the last check (APPI rule

@@ -299,6 +299,9 @@ func (s *Snapshot) describe(f *fault) string {
 		if f.tier.obj.DeletionTimestamp != nil {
 			return fmt.Sprintf("Entrustment %q was terminated at %s; a new contract is a new Entrustment", name, s.calendar.write(f.tier.obj.DeletionTimestamp.Time))
 		}
+		if closed(f.tier.obj) {
+			return fmt.Sprintf("Entrustment %q is closed: its data were returned or erased on %s; a new contract is a new Entrustment", name, spec.Disposal.CompletedDate)
+		}
 		return fmt.Sprintf("Entrustment %q ended at %s; a renewal sets a later spec.notAfter", name, s.calendar.write(spec.NotAfter.Time))
 	case v1alpha1.ReasonReviewOverdue:
 		return fmt.Sprintf("a review of Entrustment %q was due on %s; record it in spec.supervision.reviews", name, s.calendar.reviewDue(f.tier.obj))

@@ -231,12 +231,11 @@ func (s *Snapshot) supervisionCurrent(say *conditions, c *contract) {
 
 func (s *Snapshot) disposed(say *conditions, c *contract) {
 	const kind = v1alpha1.ConditionDisposed
-	disposal := c.obj.Spec.Disposal
 	_, ended := s.calendar.term(c.obj)
 	due := s.calendar.disposalDue(c.obj)
 	switch {
-	case disposal != nil && disposal.CompletedDate != "":
-		say.isTrue(kind, v1alpha1.ReasonCompleted, "done on %s", disposal.CompletedDate)
+	case closed(c.obj):
+		say.isTrue(kind, v1alpha1.ReasonCompleted, "done on %s", c.obj.Spec.Disposal.CompletedDate)
 	case !ended:
 		say.isFalse(kind, v1alpha1.ReasonNotDue, "due when the entrustment has ended, by %s", due)
 	case due < s.calendar.today:

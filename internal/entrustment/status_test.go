@@ -158,6 +158,9 @@ func TestEntrustmentConditions(t *testing.T) {
 		"disposal recorded": {of: "fees", at: cases.At.AddDate(0, 7, 0), change: func(_ *entrustment.Inputs, e *v1alpha1.Entrustment) {
 			e.Spec.Disposal = &v1alpha1.Disposal{CompletedDate: "2027-04-20", EvidenceURL: "https://example.com"}
 		}, want: want{disposed: "True/Completed"}},
+		"disposal recorded before its end": {of: "fees", change: func(_ *entrustment.Inputs, e *v1alpha1.Entrustment) {
+			e.Spec.Disposal = &v1alpha1.Disposal{CompletedDate: "2026-11-20", EvidenceURL: "https://example.com"}
+		}, want: want{active: "False/Expired", ready: "False/Expired", disposed: "True/Completed"}},
 		"an approval withdrawn": {of: "fees-print-mailing", change: func(in *entrustment.Inputs, _ *v1alpha1.Entrustment) {
 			entrustmentNamed(in, "fees").Spec.SubEntrustment.ApprovedProcessorNames = nil
 		}, want: want{authorized: "False/NotApproved", ready: "False/NotApproved"}},

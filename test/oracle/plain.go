@@ -363,7 +363,8 @@ func (p plain) active(chain []*v1alpha1.Entrustment) v1alpha1.Reason {
 		if e.Spec.NotBefore != nil && p.now.Before(e.Spec.NotBefore.Time) {
 			return v1alpha1.ReasonNotYetInForce
 		}
-		if !p.now.Before(e.Spec.NotAfter.Time) || e.DeletionTimestamp != nil {
+		disposed := e.Spec.Disposal != nil && e.Spec.Disposal.CompletedDate != ""
+		if !p.now.Before(e.Spec.NotAfter.Time) || e.DeletionTimestamp != nil || disposed {
 			return v1alpha1.ReasonExpired
 		}
 		if p.overdue(e) {

@@ -761,6 +761,10 @@ func (g *generator) spoilEntrustment(e *v1alpha1.Entrustment) {
 	case 8:
 		spec.Suspended = true
 	case 9:
+		spec.Disposal = pick(g, []*v1alpha1.Disposal{nil, {CompletedDate: g.Now.UTC().Format(time.DateOnly), EvidenceURL: "https://example.com/certificate"}})
+		if spec.Disposal != nil {
+			break
+		}
 		e.DeletionTimestamp = &metav1.Time{Time: g.Now.Truncate(time.Second)}
 	case 10:
 		spec.NotBefore = &metav1.Time{Time: g.around(0.1)}
