@@ -168,6 +168,20 @@ var _ = Describe("A namespace", func() {
 		Expect(policies(ctx)).To(ConsistOf("pda.baseline", "pda.floor"))
 	})
 
+	It("that goes loses what a contract opened, though nothing can be made there any more", func(ctx context.Context) {
+		publish()
+		reconciled(ctx)
+		for _, object := range []client.Object{
+			&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pda.floor"}},
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		} {
+			Expect(admin.Delete(ctx, object)).To(Succeed())
+		}
+		publish(ended)
+		reconciled(ctx)
+		Expect(policies(ctx)).To(ConsistOf("pda.baseline"))
+	})
+
 	It("has no baseline beside somebody else's policy for such pods", func(ctx context.Context) {
 		publish()
 		reconciled(ctx)

@@ -166,8 +166,11 @@ func (r *Reconciler) converge(ctx context.Context, own []*networkingv1.NetworkPo
 	for _, policy := range wanted {
 		keep[*policy.Name] = true
 		_, err := r.Writer.Ensure(ctx, policy)
-		if apply.Terminating(err) || apierrors.IsNotFound(err) {
-			return nil // the namespace takes its pods with it, or has yet to come
+		if apply.Terminating(err) {
+			continue // nothing can be made there any more, but what opens is taken away all the same
+		}
+		if apierrors.IsNotFound(err) {
+			return nil // the namespace has gone, or has yet to come
 		}
 		if err != nil {
 			return err
