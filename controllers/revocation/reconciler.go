@@ -98,6 +98,10 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			CreateFunc: func(event.CreateEvent) bool { return false },
 			UpdateFunc: func(event.UpdateEvent) bool { return false },
 		})).
+		Watches(&corev1.Pod{}, follower.InTurn(r.unjudgedNamespace), builder.WithPredicates(predicate.Funcs{
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+			DeleteFunc: func(event.DeleteEvent) bool { return false },
+		})).
 		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(follower.Attempts(r))
@@ -107,6 +111,16 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 func (r *Reconciler) drainingNamespace(_ context.Context, pod client.Object) []reconcile.Request {
 	if !r.isDraining(pod.GetNamespace()) {
 		return nil
+	}
+	return snapshot.Requests(pod.GetNamespace())
+}
+
+// unjudgedNamespace is that of a pod that has come and is not granted what it declares: the API server let it in by what it
+// knew a moment before, or it came past the rules.
+func (r *Reconciler) unjudgedNamespace(_ context.Context, pod client.Object) []reconcile.Request {
+	current, err := r.Publisher.Current()
+	if err != nil || current.AuthorizePod(pod.GetNamespace(), pod.GetLabels()[v1alpha1.LabelPurpose], pod.GetLabels()[v1alpha1.LabelEntrustment]).Allowed() {
+		return nil // the first snapshot wakes all
 	}
 	return snapshot.Requests(pod.GetNamespace())
 }

@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -170,6 +171,41 @@ func describeEnds() {
 				}
 			}
 			Expect(went).To(Equal([]string{"Pod", "PersonalDataAccess"}))
+		})
+	})
+}
+
+func describeLate() {
+	Describe("of a contract, before a pod that comes past the rules", func() {
+		It("ends the pod as soon as it is seen", func(ctx context.Context) {
+			const rule = "grants.entrustment.dev"
+			key := types.NamespacedName{Namespace: "late-data", Name: "ledger"}
+			create(ctx, namespaced("late-data"), namespaced("late"), store(key).Obj(), builder.Processor("late").Namespace("late").Obj(),
+				builder.Entrustment("late").To("late").Purposes(billing).Stores(key.String()).Obj())
+			Eventually(granted).WithArguments(ctx, "late").Should(ConsistOf("late"))
+			suspend(ctx, "late", true)
+			Eventually(shown).WithArguments(ctx, "late").Should(SatisfyAll(HaveField("Grants", BeEmpty()), HaveField("Draining", BeEmpty())))
+			pod := under("late", "late", "worker").Obj()
+
+			By("taking the rule away, and the webhook's eyes")
+			var seeing []admissionregistrationv1.MatchCondition
+			meet := func(ctx context.Context, conditions ...admissionregistrationv1.MatchCondition) {
+				webhooks := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "entrustment-operator"}}
+				change(ctx, webhooks, func(c *admissionregistrationv1.MutatingWebhookConfiguration) {
+					Expect(c.Webhooks[0].Name).To(Equal("pod.admission.entrustment.dev"))
+					seeing, c.Webhooks[0].MatchConditions = c.Webhooks[0].MatchConditions, conditions
+				})
+			}
+			operator.wire.hold("/" + rule)
+			DeferCleanup(func(ctx context.Context) {
+				operator.wire.hold("")
+				meet(ctx, seeing...)
+				Eventually(func() error { return admin.Create(ctx, under("late", "late", "next").Obj(), client.DryRunAll) }).ShouldNot(Succeed())
+			})
+			meet(ctx, admissionregistrationv1.MatchCondition{Name: "never", Expression: "false"})
+			Expect(admin.Delete(ctx, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: rule}})).To(Succeed())
+			create(ctx, pod)
+			Eventually(lives).WithArguments(ctx, pod).Should(BeFalse())
 		})
 	})
 }

@@ -15,6 +15,7 @@ type wire struct {
 	tick   int // of the order in which writes began and ended
 	writes []*write
 	left   int           // writes that still get through; negative: all
+	held   string        // end of the paths to which none gets through; empty: there is none
 	killed chan struct{} // closed when one did not
 }
 
@@ -25,7 +26,10 @@ type write struct {
 	at           time.Time
 }
 
-var errKilled = errors.New("the operator was killed")
+var (
+	errKilled = errors.New("the operator was killed")
+	errHeld   = errors.New("held back")
+)
 
 func newWire() *wire { return &wire{left: -1, killed: make(chan struct{})} }
 
@@ -52,6 +56,9 @@ func (w *wire) begin(r *http.Request) (*write, error) {
 	}
 	if !changes(r) {
 		return nil, nil
+	}
+	if w.held != "" && strings.HasSuffix(r.URL.Path, w.held) {
+		return nil, errHeld
 	}
 	if w.left == 0 {
 		close(w.killed)
@@ -85,6 +92,13 @@ func (w *wire) arm(writes int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left = writes
+}
+
+// hold lets no write through to the paths that end so; empty: all again.
+func (w *wire) hold(paths string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = paths
 }
 
 // since are the writes that began at an instant or later.
