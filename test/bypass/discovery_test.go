@@ -15,11 +15,11 @@ import (
 // API server has to be looked at before it is added.
 var classified = map[string]string{
 	// Pods, and what makes or moves them.
-	"pods":                     "guarded by grants, purposeless, labels, confinement, secrets, granted-secrets, readers, store-pods, store-volumes, store-confinement; shown to the webhook",
+	"pods":                     "guarded by grants, grace, purposeless, labels, confinement, secrets, granted-secrets, readers, store-pods, store-volumes, store-confinement; shown to the webhook",
 	"pods/attach":              "shown to the webhook, intervene",
 	"pods/binding":             "guarded by labels-bindings and store-pods",
 	"pods/ephemeralcontainers": "guarded by labels, confinement, secrets and store-confinement",
-	"pods/eviction":            "harmless: it ends a pod",
+	"pods/eviction":            "guarded by grace-evictions: it ends a pod",
 	"pods/exec":                "shown to the webhook, intervene",
 	"pods/portforward":         "shown to the webhook, intervene",
 	"pods/proxy":               "shown to the webhook, intervene",

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +20,8 @@ import (
 // The rules on what pods declare, and on the pods that do.
 const (
 	grants            = "grants.entrustment.dev"
+	grace             = "grace.entrustment.dev"
+	graceOfEvictions  = "grace-evictions.entrustment.dev"
 	purposeless       = "purposeless.entrustment.dev"
 	labels            = "labels.entrustment.dev"
 	labelsAlone       = "labels-entrustment.entrustment.dev" // of pods that name a contract and no purpose
@@ -33,7 +36,8 @@ const multus = "k8s.v1.cni.cncf.io/networks"
 
 var (
 	undeclared = builder.Pod("unbound", "x").Purpose("billing").Obj()
-	acting     = declaring("declaring").Obj() // is there
+	acting     = declaring("declaring").Obj()             // is there
+	placed     = edited(declaring("placed").Obj(), stays) // is there, on a node that does not answer
 	plain      = ordinary("biller", "ordinary")
 	contracted = builder.Pod("reporting", "purposeless").Entrustment("fees").Obj() // is there, and may be: its namespace reports
 )
@@ -122,11 +126,16 @@ var deadlines = func() []vector {
 		{"A5.11 raise it by resizing", platform, changesAt("resize", acting, raise, byApply, byJSON), unseen, invalid("put back")},
 		{"A5.12 take long to end", editor, creates(edited(declaring("x").Obj(), slow)), pods(""), guard(grants, "terminationGracePeriodSeconds must be at most 300")},
 		{"A5.13 take longer to end later", editor, changes(acting, slow, byApply), pods(""), invalid("pod updates may not change fields other than")},
+		{"A5.14 give it longer to end, by deleting it", editor, gives(301), unseen, guard(grace, "the grace period of its deletion must be at most 300 seconds")},
+		{"A5.15 likewise as the cluster's administrator", root, gives(365 * 86400), unseen, guard(grace, "must be at most 300 seconds")},
+		{"A5.16 give it longer to end, by evicting it", editor, evicts(ptr.To[int64](301)), unseen, guard(graceOfEvictions, "the grace period of an eviction must be at most 300 seconds")},
 
 		{"P2.20 take as long to end as one may", editor, creates(edited(declaring("x").Obj(), slowest)), pods(""), admitted},
 		{"P2.21 take longer in the data controller's own handling", editor, creates(edited(builder.Pod("own", "x").Purpose("billing").Obj(), slow)), pods(""), admitted},
 		{"P2.22 end before a contract that ends soon", editor, creates(under("short").Deadline(60).Obj()), pods(""), admitted},
 		{"P2.23 act without an end under a contract whose deadline is off", editor, creates(under("unarmed").Obj()), pods(""), admitted},
+		{"P2.25 delete a pod with as long as one may", editor, gives(v1alpha1.MaxTerminationGracePeriodSeconds), unseen, admitted},
+		{"P2.26 evict a pod as who drains a node", platform, evicts(nil), unseen, admitted},
 		{"P2.24 tighten the deadline as the operator does", itself, changes(acting, func(p *corev1.Pod) { *p.Spec.ActiveDeadlineSeconds-- }, byPut), pods(""), admitted},
 	}
 	for i, workload := range workloads("biller", under("fees").Label("app", "x").With(slow).Template())[:7] {
@@ -135,6 +144,27 @@ var deadlines = func() []vector {
 	}
 	return all
 }()
+
+// gives deletes a pod that runs with a grace period of its own. Of one that has no node yet the API server takes none.
+func gives(seconds int64) []try {
+	return []try{
+		{byDelete, func(ctx context.Context, s session) error {
+			return s.Delete(ctx, placed.DeepCopy(), client.GracePeriodSeconds(seconds))
+		}},
+		{bySweep, func(ctx context.Context, s session) error {
+			return s.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(placed.Namespace), client.MatchingLabels(placed.Labels), client.GracePeriodSeconds(seconds))
+		}},
+	}
+}
+
+// evicts evicts it; nil: with its own grace period.
+func evicts(seconds *int64) []try {
+	return []try{{byPost, func(ctx context.Context, s session) error {
+		return s.SubResource("eviction").Create(ctx, placed.DeepCopy(), &policyv1.Eviction{
+			ObjectMeta: metav1.ObjectMeta{Namespace: placed.Namespace, Name: placed.Name}, DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: seconds},
+		})
+	}}}
+}
 
 // madeAgain is what somebody did before the runs.
 func madeAgain() []try {

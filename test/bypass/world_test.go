@@ -37,6 +37,7 @@ var ended = time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 // populate makes the namespaces and what people write in them.
 func populate(ctx context.Context) {
 	GinkgoHelper()
+	setUp(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "silent"}})
 	for _, name := range namespaces {
 		setUp(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
@@ -100,7 +101,7 @@ func people(ctx context.Context) {
 	for _, object := range []client.Object{
 		policy("data", "foreign", nil), secret("biller", "foreign", nil), roleBinding("data", "foreign", nil),
 		entrustees.DeepCopy(), handlers.DeepCopy(), leaver.DeepCopy(),
-		declaring("declaring").Obj(), ordinary("biller", "ordinary"), ordinary("unbound", "ordinary"), contracted.DeepCopy(),
+		acting.DeepCopy(), placed.DeepCopy(), ordinary("biller", "ordinary"), ordinary("unbound", "ordinary"), contracted.DeepCopy(),
 		service(func(s *corev1.Service) { s.Name = "orders" }), ordinary("own", "ordinary"), ordinary("data", "tool"),
 		storePod("data"), builder.Pod("data", "orders-1").Label("app", "orders").Obj(), held, storePod("leaving-store"),
 		builder.Pod("leaving-party", "declaring").Purpose("billing").Obj(), builder.Pod("recreated", "declaring").Purpose("billing").Obj(),
@@ -108,6 +109,8 @@ func people(ctx context.Context) {
 		Eventually(func() error { return admin.Create(ctx, object) }).Should(Succeed(), "once the rules know the grants: %s", object.GetName())
 	}
 	readersRead(ctx)
+	nowhere := &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: "silent"}}
+	Expect(admin.SubResource("binding").Create(ctx, placed.DeepCopy(), nowhere)).To(Succeed())
 	pod := storePod("data")
 	Expect(admin.Get(ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
 	pod.Status.PodIP, pod.Status.PodIPs = storeAddress, []corev1.PodIP{{IP: storeAddress}}
@@ -204,3 +207,8 @@ func setUp(ctx context.Context, object client.Object) {
 }
 
 func privileged() *corev1.SecurityContext { return &corev1.SecurityContext{Privileged: ptr.To(true)} }
+
+// stays lets a pod stay on a node that is not there.
+func stays(p *corev1.Pod) {
+	p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+}
