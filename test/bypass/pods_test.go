@@ -157,7 +157,7 @@ func gives(seconds int64) []try {
 	}
 }
 
-// evicts evicts it; nil: with its own grace period.
+// evicts does it by an eviction; nil: with the grace period of the pod.
 func evicts(seconds *int64) []try {
 	return []try{{byPost, func(ctx context.Context, s session) error {
 		return s.SubResource("eviction").Create(ctx, placed.DeepCopy(), &policyv1.Eviction{
