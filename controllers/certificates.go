@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"entrustment.dev/operator/controllers/certificate"
 	"entrustment.dev/operator/internal/apply"
@@ -32,6 +33,26 @@ func newCertificates(dir string) (*certificates, error) {
 		return nil, fmt.Errorf("--webhook-cert-dir: %w", err)
 	}
 	return &certificates{files: files}, nil
+}
+
+// newWebhookServer returns the server of the webhook and where its certificates come from; an operator to whom nothing is
+// granted has neither.
+func newWebhookServer(o Options) (*certificates, webhook.Server, error) {
+	if o.withdrawn {
+		return nil, nil, nil
+	}
+	host, port, err := bindAddress(o.WebhookBindAddress)
+	if err != nil {
+		return nil, nil, err
+	}
+	serving, err := newCertificates(o.WebhookCertDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return serving, webhook.NewServer(webhook.Options{Host: host, Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+		c.MinVersion = tls.VersionTLS12
+		c.GetCertificate = serving.GetCertificate
+	}}}), nil
 }
 
 // GetCertificate is for tls.Config.

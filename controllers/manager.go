@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -31,7 +30,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -51,24 +49,17 @@ const leaseName = "entrustment-operator"
 
 // NewManager returns the operator, ready to start.
 func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
-	host, port, err := bindAddress(o.WebhookBindAddress)
-	if err != nil {
-		return nil, err
-	}
 	if o.RevocationGrace < 0 || o.RevocationGrace > revocation.MaxGrace {
 		return nil, fmt.Errorf("--revocation-grace %s: must be from 0s to %s", o.RevocationGrace, revocation.MaxGrace)
 	}
-	serving, err := newCertificates(o.WebhookCertDir)
+	serving, server, err := newWebhookServer(o)
 	if err != nil {
 		return nil, err
 	}
 	mgr, err := manager.New(config, manager.Options{
-		Scheme: newScheme(),
-		Cache:  cacheOptions(),
-		WebhookServer: webhook.NewServer(webhook.Options{Host: host, Port: port, TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-			c.MinVersion = tls.VersionTLS12
-			c.GetCertificate = serving.GetCertificate
-		}}}),
+		Scheme:                        newScheme(),
+		Cache:                         cacheOptions(),
+		WebhookServer:                 server,
 		HealthProbeBindAddress:        o.HealthProbeBindAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsBindAddress},
 		LeaderElection:                o.LeaderElection,

@@ -22,6 +22,7 @@ import (
 	"entrustment.dev/operator/controllers/freshness"
 	"entrustment.dev/operator/controllers/metrics"
 	"entrustment.dev/operator/controllers/networkpolicy"
+	"entrustment.dev/operator/controllers/removal"
 	"entrustment.dev/operator/controllers/revocation"
 	"entrustment.dev/operator/controllers/rules"
 	"entrustment.dev/operator/controllers/scope"
@@ -54,8 +55,12 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 	if err != nil {
 		return err
 	}
+	compiler := &snapshot.Reconciler{Reader: mgr.GetCache(), Publisher: &snapshot.Publisher{}, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout}
+	if o.withdrawn {
+		compiler.Amend = removal.Withdraw
+	}
 	var (
-		publisher = &snapshot.Publisher{}
+		publisher = compiler.Publisher
 		cache     = mgr.GetCache()
 		recorder  = mgr.GetEventRecorder(component)
 		drift     = apply.NewDrift(record)
@@ -77,7 +82,7 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 		}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
-		&snapshot.Reconciler{Reader: cache, Publisher: publisher, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout},
+		compiler,
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission"), Recorder: recorder, Ledger: record},
@@ -101,6 +106,9 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 		}
 	}
 
+	if o.withdrawn {
+		return nil // it serves nobody
+	}
 	trust, err := serving.setup(mgr, configuration, writer("cabundle"), o)
 	if err != nil {
 		return fmt.Errorf("setting up the certificates: %w", err)
@@ -167,4 +175,6 @@ type Options struct {
 
 	Ledger  io.Writer // where its lines go; nil: nowhere, and no head is kept
 	Replica string    // name of this replica's chain in the ledger
+
+	withdrawn bool // nothing is granted, and nobody is served: the operator is being removed
 }

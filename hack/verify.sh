@@ -47,7 +47,7 @@ formatted() {
   }
 }
 
-rendered() { "$KUSTOMIZE" build config/default >/dev/null && "$KUSTOMIZE" build config/prometheus >/dev/null; }
+rendered() { "$KUSTOMIZE" build config/default >/dev/null && "$KUSTOMIZE" build config/prometheus >/dev/null && "$KUSTOMIZE" build config/removal/open >/dev/null; }
 
 vetted() { go vet ./... && go -C test/oracle/cyclonus vet ./... && go -C test/install vet ./... && go -C test/e2e vet ./... && go -C hack/image vet ./...; }
 

@@ -23,7 +23,11 @@ import (
 var version = "v0.0.0-dev"
 
 func main() {
-	if err := run(); err != nil {
+	command := run
+	if len(os.Args) > 1 && os.Args[1] == "drain" {
+		command = func() error { return drain(os.Args[2:]) }
+	}
+	if err := command(); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)
 	}

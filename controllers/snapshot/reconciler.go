@@ -34,6 +34,9 @@ type Reconciler struct {
 	Clock     clock.PassiveClock
 	Location  *time.Location // of calendar dates; nil is UTC
 	Lookout   time.Duration  // zero is the constant Lookout
+
+	// Amend changes what was gathered, in a copy, before it is compiled; nil: nothing does.
+	Amend func(entrustment.Inputs) entrustment.Inputs
 }
 
 // everything is the one key of the queue, so that a burst of edits is one compilation.
@@ -76,6 +79,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		return reconcile.Result{}, fmt.Errorf("gathering what is granted: %w", err)
 	}
 	inputs.Location = r.Location
+	if r.Amend != nil {
+		inputs = r.Amend(inputs)
+	}
 	snapshot := entrustment.Compile(inputs, r.Clock.Now())
 	r.Publisher.Publish(snapshot)
 	return reconcile.Result{RequeueAfter: r.wait(snapshot)}, nil

@@ -18,6 +18,8 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/kube"
+	releasev1 "helm.sh/helm/v4/pkg/release/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -37,6 +39,7 @@ type cluster struct {
 	kubeconfig string // of the administrator
 	program    string // the operator
 	service    *service
+	open       bool // the value uninstall.open
 }
 
 func start(t *testing.T) *cluster {
@@ -81,8 +84,9 @@ func (c *cluster) helm(t *testing.T) *action.Configuration {
 
 func (c *cluster) values() values {
 	return values{
-		"webhook": values{"url": "https://" + c.service.address()},
-		"roles":   values{"parties": []any{"example-controller", "billing-entrustee"}},
+		"webhook":   values{"url": "https://" + c.service.address()},
+		"roles":     values{"parties": []any{"example-controller", "billing-entrustee"}},
+		"uninstall": values{"open": c.open},
 	}
 }
 
@@ -94,6 +98,7 @@ func (c *cluster) install(t *testing.T) error {
 	}
 	install := action.NewInstall(c.helm(t))
 	install.ReleaseName, install.Namespace, install.CreateNamespace = name, namespace, true
+	install.TakeOwnership, install.ForceConflicts = true, true // of what an earlier release kept
 	install.ServerSideApply, install.WaitStrategy, install.Timeout = true, kube.HookOnlyStrategy, time.Minute
 	_, err = install.RunWithContext(t.Context(), chart, c.values())
 	return err
@@ -112,9 +117,43 @@ func (c *cluster) upgrade(t *testing.T) error {
 	return err
 }
 
+// drain does what the hook of the chart does, which needs a node: what it is allowed, and its command.
+func (c *cluster) drain(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	found, err := action.NewGet(c.helm(t)).Run(name)
+	g.Expect(err).NotTo(HaveOccurred())
+	installed, ok := found.(*releasev1.Release)
+	g.Expect(ok).To(BeTrue())
+	var command []string
+	for _, hook := range installed.Hooks {
+		objects, err := decode([]byte(hook.Manifest))
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, object := range objects {
+			if object.GetKind() != "Job" {
+				g.Expect(c.admin.Create(t.Context(), object)).To(Succeed())
+				t.Cleanup(func() { g.Expect(c.admin.Delete(context.Background(), object)).To(Succeed()) })
+				continue
+			}
+			job := &batchv1.Job{}
+			g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, job)).To(Succeed())
+			command = job.Spec.Template.Spec.Containers[0].Args
+			g.Expect(job.Spec.Template.Spec.ServiceAccountName).To(Equal(name))
+		}
+	}
+	g.Expect(command).NotTo(BeEmpty())
+	run := exec.CommandContext(t.Context(), c.program, append(command, "--kubeconfig="+c.operatorKubeconfig(t, "drain"), "--ledger=")...)
+	run.Env = append(os.Environ(), "POD_NAMESPACE="+namespace)
+	began := time.Now()
+	said, err := run.CombinedOutput()
+	g.Expect(err).NotTo(HaveOccurred(), string(said))
+	t.Logf("%q took %s", command, time.Since(began).Round(10*time.Millisecond))
+}
+
 func (c *cluster) uninstall(t *testing.T) error {
 	t.Helper()
 	uninstall := action.NewUninstall(c.helm(t))
+	uninstall.DisableHooks = true // see drain
 	uninstall.WaitStrategy, uninstall.Timeout, uninstall.DeletionPropagation = kube.HookOnlyStrategy, time.Minute, "background"
 	_, err := uninstall.Run(name)
 	return err
@@ -171,13 +210,7 @@ func (o *output) String() string {
 func (c *cluster) replica(t *testing.T, called string) *replica {
 	t.Helper()
 	g := NewWithT(t)
-	account, err := c.plane.ServiceAccount(t.Context(), namespace, name)
-	g.Expect(err).NotTo(HaveOccurred())
-	text, err := controlplane.Kubeconfig(account, "operator")
-	g.Expect(err).NotTo(HaveOccurred())
-	kubeconfig := filepath.Join(c.plane.Dir(), called+".kubeconfig")
-	g.Expect(os.WriteFile(kubeconfig, text, 0o600)).To(Succeed())
-
+	kubeconfig := c.operatorKubeconfig(t, called)
 	r := &replica{name: called, webhook: freeAddress(t), health: freeAddress(t), log: &output{}, ended: make(chan struct{})}
 	r.command = c.plane.Command(called, c.program, "--kubeconfig="+kubeconfig, "--leader-elect", "--replica="+called,
 		"--webhook-bind-address="+r.webhook, "--health-probe-bind-address="+r.health, "--metrics-bind-address=0", "--ledger=")
@@ -191,6 +224,19 @@ func (c *cluster) replica(t *testing.T, called string) *replica {
 	c.t.Cleanup(func() { r.end(os.Kill) })
 	c.service.add(r)
 	return r
+}
+
+// operatorKubeconfig is that of the operator's ServiceAccount, which may do what ships and nothing else.
+func (c *cluster) operatorKubeconfig(t *testing.T, called string) string {
+	t.Helper()
+	g := NewWithT(t)
+	account, err := c.plane.ServiceAccount(t.Context(), namespace, name)
+	g.Expect(err).NotTo(HaveOccurred())
+	text, err := controlplane.Kubeconfig(account, "operator")
+	g.Expect(err).NotTo(HaveOccurred())
+	path := filepath.Join(c.plane.Dir(), called+".kubeconfig")
+	g.Expect(os.WriteFile(path, text, 0o600)).To(Succeed())
+	return path
 }
 
 func (r *replica) end(how os.Signal) {

@@ -18,7 +18,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -102,15 +104,29 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		first, second = c.kill(t, first, second, syscall.SIGTERM, "replica-last", thief)
 	})
 
-	t.Run("without the operator, what was closed before stays closed", func(t *testing.T) {
+	t.Run("uninstalled, it leaves everything closed", func(t *testing.T) {
 		g := NewWithT(t)
 		g.SetDefaultEventuallyTimeout(time.Minute)
-		c.suspendStores(ctx, g)
-		g.Eventually(func() []string { return c.admitted(ctx, g) }).Should(BeEmpty())
-		closed := c.settled(ctx, g)
+		source := &corev1.Secret{StringData: map[string]string{"password": "secret"}}
+		source.Namespace, source.Name = "data-billing", "billing-ledger-reader"
+		g.Expect(c.admin.Create(ctx, source)).To(Succeed())
+		delivered := func(g Gomega) {
+			copies := &corev1.SecretList{}
+			g.Expect(c.admin.List(ctx, copies, managed, client.InNamespace("billing-entrustee"))).To(Succeed())
+			g.Expect(copies.Items).NotTo(BeEmpty())
+		}
+		g.Eventually(delivered).Should(Succeed())
+		running := biller()
+		g.Expect(c.admin.Create(ctx, running)).To(Succeed())
+		g.Expect(c.admitted(ctx, g)).NotTo(BeEmpty())
+
+		c.drain(t) // while the replicas are there
+		g.Expect(c.admitted(ctx, g)).To(BeEmpty(), "when the hook has succeeded")
+		g.Expect(apierrors.IsNotFound(c.admin.Get(ctx, client.ObjectKeyFromObject(running), running))).To(BeTrue(), "what has an open connection is ended")
+		closed := c.access(ctx, g)
+		g.Expect(c.uninstall(t)).To(Succeed())
 		first.end(syscall.SIGTERM)
 		second.end(syscall.SIGTERM)
-		g.Expect(c.uninstall(t)).To(Succeed())
 
 		hooks := &admissionregistrationv1.MutatingWebhookConfigurationList{}
 		g.Expect(c.admin.List(ctx, hooks)).To(Succeed())
@@ -118,44 +134,59 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		stores := &v1alpha1.PersonalDataStoreList{}
 		g.Expect(c.admin.List(ctx, stores)).To(Succeed())
 		g.Expect(stores.Items).NotTo(BeEmpty(), "what people wrote stays")
-		if diff := cmp.Diff(closed, c.access(ctx, g)); diff != "" {
-			t.Errorf("policies of stores stay; -before +after:\n%s", diff)
+		for _, store := range stores.Items {
+			g.Expect(store.Spec.Suspended).To(BeFalse(), "as they wrote it")
 		}
+		if diff := cmp.Diff(closed, c.access(ctx, g)); diff != "" {
+			t.Errorf("policies stay; -before +after:\n%s", diff)
+		}
+		copies := &corev1.SecretList{}
+		g.Expect(c.admin.List(ctx, copies, managed, client.HasLabels{v1alpha1.LabelCredential})).To(Succeed())
+		g.Expect(copies.Items).To(BeEmpty())
 		g.Expect(dryRun(biller())).NotTo(Succeed(), "the rules of the API server stay")
 		g.Expect(c.admin.Create(ctx, builder.Pod("default", "ordinary").Obj(), client.DryRunAll)).To(Succeed())
 	})
 
-	t.Run("and is opened on purpose", func(t *testing.T) {
+	t.Run("installed again, it gives back what is granted", func(t *testing.T) {
+		g := NewWithT(t)
+		g.SetDefaultEventuallyTimeout(2 * time.Minute)
+		c.open = true
+		g.Expect(c.install(t)).To(Succeed())
+		first = c.replica(t, "replica-again")
+		g.Eventually(first.ready).Should(Succeed())
+		g.Eventually(admits).Should(Succeed())
+		refuses(g)
+		g.Eventually(func() string { return cmp.Diff(granted, c.access(ctx, g)) }).Should(BeEmpty())
+	})
+
+	t.Run("uninstalled with everything open, it leaves nothing that anybody has to wait for", func(t *testing.T) {
 		g := NewWithT(t)
 		g.SetDefaultEventuallyTimeout(time.Minute)
-		managed := client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
-		for _, kind := range []client.Object{
-			&admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, &admissionregistrationv1.ValidatingAdmissionPolicy{},
+		c.drain(t)
+		g.Expect(c.uninstall(t)).To(Succeed())
+		first.end(syscall.SIGTERM)
+		for _, kind := range []client.ObjectList{
+			&admissionregistrationv1.ValidatingAdmissionPolicyList{}, &admissionregistrationv1.ValidatingAdmissionPolicyBindingList{},
+			&networkingv1.NetworkPolicyList{}, &corev1.SecretList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{}, &v1alpha1.PersonalDataAccessList{},
 		} {
-			g.Expect(c.admin.DeleteAllOf(ctx, kind, managed)).To(Succeed())
+			g.Expect(c.admin.List(ctx, kind, managed)).To(Succeed())
+			g.Expect(meta.LenList(kind)).To(BeZero(), "%T", kind)
 		}
-		for _, kind := range []client.Object{&networkingv1.NetworkPolicy{}, &corev1.Secret{}, &rbacv1.RoleBinding{}} {
-			namespaces := &corev1.NamespaceList{}
-			g.Expect(c.admin.List(ctx, namespaces)).To(Succeed())
-			for _, each := range namespaces.Items {
-				// The API server forgets a rule a moment after it is deleted.
-				g.Eventually(func() error { return c.admin.DeleteAllOf(ctx, kind, managed, client.InNamespace(each.Name)) }).Should(Succeed())
-			}
+		g.Eventually(func() error { return dryRun(thief()) }).Should(Succeed(), "the API server forgets a rule a moment after it is deleted")
+		for _, all := range []client.ObjectList{
+			&v1alpha1.EntrustmentList{}, &v1alpha1.PersonalDataStoreList{}, &v1alpha1.DataProcessorList{}, &v1alpha1.PurposeList{},
+		} {
+			g.Expect(c.admin.List(ctx, all)).To(Succeed())
+			g.Expect(meta.LenList(all)).NotTo(BeZero(), "what people wrote stays")
+			g.Expect(meta.EachListItem(all, func(object runtime.Object) error { return c.admin.Delete(ctx, object.(client.Object)) })).To(Succeed())
+			g.Expect(c.admin.List(ctx, all)).To(Succeed())
+			g.Expect(meta.LenList(all)).To(BeZero(), "%T: nothing holds them", all)
 		}
-		g.Expect(c.access(ctx, g)).To(BeEmpty())
-		g.Eventually(func() error { return dryRun(biller()) }).Should(Succeed())
 	})
 }
 
-// suspendStores is what docs/install.md does before the operator goes.
-func (c *cluster) suspendStores(ctx context.Context, g Gomega) {
-	stores := &v1alpha1.PersonalDataStoreList{}
-	g.Expect(c.admin.List(ctx, stores)).To(Succeed())
-	for i := range stores.Items {
-		g.Expect(c.admin.Patch(ctx, &stores.Items[i], client.RawPatch(types.MergePatchType,
-			[]byte(`{"spec":{"suspended":true,"suspendedReason":"the operator is removed"}}`)))).To(Succeed())
-	}
-}
+// managed is what the operator made.
+var managed = client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 
 // admitted are the policies of stores that admit anybody of another namespace.
 func (c *cluster) admitted(ctx context.Context, g Gomega) (names []string) {

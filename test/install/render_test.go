@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	release "helm.sh/helm/v4/pkg/release/v1"
+	releasev1 "helm.sh/helm/v4/pkg/release/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -201,8 +202,66 @@ func TestCertManager(t *testing.T) {
 	}
 }
 
+// What is done before the operator is removed is the same, too.
+func TestHooksAndKustomizeMakeTheSameObjects(t *testing.T) {
+	for title, test := range map[string]struct {
+		values values
+		dir    string
+	}{
+		"to leave everything closed": {nil, "../../config/removal/closed"},
+		"to open everything":         {values{"uninstall": values{"open": true}}, "../../config/removal/open"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			made, err := release(name, namespace, test.values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var hooks []*unstructured.Unstructured
+			for _, hook := range made.Hooks {
+				objects, err := decode([]byte(hook.Manifest))
+				if err != nil {
+					t.Fatal(err)
+				}
+				hooks = append(hooks, objects...)
+			}
+			if diff := cmp.Diff(withoutConventions(kustomize(t, test.dir)), withoutConventions(hooks)); diff != "" {
+				t.Errorf("-config +chart:\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whoever removes the operator may delete every rule, and nothing else.
+func TestEveryRuleCanBeRemoved(t *testing.T) {
+	rules := map[string]bool{}
+	for _, object := range kustomize(t, "../../config/admission") {
+		rules[object.GetName()] = true
+	}
+	objects := kustomize(t, "../../config/removal/open")
+	at := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetKind() == "ClusterRole" })
+	granted, _, err := unstructured.NestedSlice(objects[at].Object, "rules")
+	if err != nil || len(granted) != 1 {
+		t.Fatal(granted, err)
+	}
+	names, _, err := unstructured.NestedStringSlice(granted[0].(map[string]any), "resourceNames")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(rules)), names); diff != "" {
+		t.Errorf("-rules +config/removal/open/role.yaml:\n%s", diff)
+	}
+}
+
 // render returns what Helm would apply.
 func render(name, namespace string, overrides values) ([]*unstructured.Unstructured, error) {
+	rendered, err := release(name, namespace, overrides)
+	if err != nil {
+		return nil, err
+	}
+	return decode([]byte(rendered.Manifest))
+}
+
+func release(name, namespace string, overrides values) (*releasev1.Release, error) {
 	chart, err := loader.LoadDir(chartDir)
 	if err != nil {
 		return nil, err
@@ -217,11 +276,11 @@ func render(name, namespace string, overrides values) ([]*unstructured.Unstructu
 	if err != nil {
 		return nil, err
 	}
-	rendered, ok := made.(*release.Release)
+	rendered, ok := made.(*releasev1.Release)
 	if !ok {
 		return nil, fmt.Errorf("Helm made a %T", made)
 	}
-	return decode([]byte(rendered.Manifest))
+	return rendered, nil
 }
 
 func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
@@ -269,7 +328,9 @@ func withoutConventions(objects []*unstructured.Unstructured) map[string]any {
 		}
 		object.SetLabels(labels)
 		annotations := object.GetAnnotations()
-		delete(annotations, "helm.sh/resource-policy")
+		for _, convention := range []string{"resource-policy", "hook", "hook-weight", "hook-delete-policy"} {
+			delete(annotations, "helm.sh/"+convention)
+		}
 		if len(annotations) == 0 {
 			annotations = nil
 		}
