@@ -63,8 +63,8 @@ test: ## Run every test, unit and against a real API server
 	@cd $(IMAGES) && go test ./...
 
 .PHONY: e2e
-e2e: $(KUSTOMIZE) ## Play the policy with real pods, packets and PostgreSQL (root, Linux; or KUBECONFIG)
-	@KUSTOMIZE=$(KUSTOMIZE) hack/e2e.sh
+e2e: ## Play the policy with real pods, packets and PostgreSQL (root, Linux; or KUBECONFIG)
+	@hack/e2e.sh
 
 ##@ A cluster to try things in
 

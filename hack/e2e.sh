@@ -2,28 +2,14 @@
 #
 # e2e.sh runs the end-to-end suite (test/e2e): in the cluster that KUBECONFIG names, which must have the operator and the suite's
 # images, or else in a cluster of one real node that it starts and takes away (hack/node), which takes root, Linux and Debian
-# packages. Arguments go to the suite.
+# packages. Arguments go to the suite. `e2e.sh prepare` does no more than to see whether a node can run here, and to install packages;
+# what it says last is why not.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
 
 step() { printf '\n== %s\n' "$1" >&2; }
-
-step "Programs and images"
-mkdir -p bin/e2e
-(cd test/e2e && go build -o ../../bin/e2e/ ./agent ./dns && go test -c -o ../../bin/e2e/suite .)
-
-if [[ -n ${KUBECONFIG:-} ]]; then
-  step "Suite, in the cluster of $KUBECONFIG"
-  cd test/e2e
-  exec ../../bin/e2e/suite -ginkgo.v "$@"
-fi
-
-[[ $(uname) == Linux && $(id -u) == 0 ]] || {
-  echo "A node takes Linux and root. Set KUBECONFIG to use a cluster that is there." >&2
-  exit 2
-}
 
 packages() { # the packages whose programs this machine lacks
   local program package
@@ -42,34 +28,62 @@ ip iproute2
 END
 }
 
-mapfile -t missing < <(packages)
-if ((${#missing[@]})); then
-  command -v apt-get >/dev/null || { echo "These are needed, and there is no apt-get: ${missing[*]}" >&2 && exit 2; }
+prepare() { # a machine for a node
+  [[ $(uname) == Linux && $(id -u) == 0 ]] || {
+    echo "A node takes Linux and root. Set KUBECONFIG to use a cluster that is there." >&2
+    return 1
+  }
+  unshare --net --mount --pid --ipc --uts --fork true 2>/dev/null || {
+    echo "A node takes namespaces of its own, and this machine lets root make none." >&2
+    return 1
+  }
+  local missing
+  mapfile -t missing < <(packages)
+  ((${#missing[@]})) || return 0
   step "Installing ${missing[*]}"
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >&2; then
+    echo "A node takes ${missing[*]}, which apt-get could not install here." >&2
+    return 1
+  fi
+}
+
+if [[ ${1:-} == prepare ]]; then
+  prepare
+  exit
 fi
 
+image() { # image NAME [OPTION…]: of the program of that name
+  bin/image --name "e2e.entrustment.dev/$1:run" --output "bin/e2e/$1.tar" "${@:2}" "linux/$(go env GOARCH)=bin/e2e/$1" >&2
+}
+
+step "Programs of the suite"
+mkdir -p bin/e2e
+make bin/image
+(cd test/e2e && GOOS=linux go build -o ../../bin/e2e/ ./agent ./dns && go test -c -o ../../bin/e2e/suite .)
+image agent
+
+if [[ -n ${KUBECONFIG:-} ]]; then
+  step "Suite, in the cluster of $KUBECONFIG"
+  cd test/e2e
+  exec ../../bin/e2e/suite -ginkgo.v "$@"
+fi
+
+prepare
 step "Kubernetes and Calico"
 # Downloaded control planes have no kubelet.
 KUBEBUILDER_ASSETS=$(ENTRUSTMENT_ASSETS=build hack/controlplane/assets.sh)
 CALICO_ASSETS=$(hack/calico/assets.sh)
 export KUBEBUILDER_ASSETS CALICO_ASSETS
 
-step "The operator"
+step "The operator, and Helm to install it"
 make image IMAGE=e2e.entrustment.dev/manager:run DIST=bin/e2e >&2
+go -C test/install build -o ../../bin/e2e/helm helm.sh/helm/v4/cmd/helm
 go build -o bin/e2e/node ./hack/node
-image() { # image NAME [OPTION…]: of the program of that name
-  bin/image --name "e2e.entrustment.dev/$1:run" --output "bin/e2e/$1.tar" "${@:2}" "linux/$(go env GOARCH)=bin/e2e/$1" >&2
-}
-image agent
 image dns
 image node --argument pause # it holds the namespaces of pods
 test/e2e/postgres.sh bin/e2e/postgres.tar
-"${KUSTOMIZE:-bin/tools/kustomize}" build config/default |
-  sed 's|image: entrustment-operator:.*|image: e2e.entrustment.dev/manager:run|' >bin/e2e/operator.yaml
 
 step "Suite, in a cluster of one node"
 exec bin/e2e/node run --image bin/e2e/entrustment-operator.tar --image bin/e2e/agent.tar --image bin/e2e/dns.tar --image bin/e2e/node.tar \
-  --image bin/e2e/postgres.tar --manifests test/e2e/dns/dns.yaml --manifests bin/e2e/operator.yaml -- \
+  --image bin/e2e/postgres.tar --manifests test/e2e/dns/dns.yaml -- \
   bash -c 'cd test/e2e && exec ../../bin/e2e/suite -ginkgo.v "$@"' suite "$@"

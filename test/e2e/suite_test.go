@@ -54,6 +54,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	clientset, err = kubernetes.NewForConfig(config)
 	Expect(err).NotTo(HaveOccurred())
 
+	if onOwnNode() {
+		By("installing the operator as docs/install.md says")
+		install(ctx)
+	}
 	By("waiting for the operator")
 	Eventually(func(g Gomega) {
 		operator := &appsv1.Deployment{}
@@ -62,9 +66,16 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	}).Should(Succeed())
 	By("publishing the policy, and starting a database and the other stores")
 	publish(ctx)
+	if onOwnNode() {
+		By("starting a database outside the cluster")
+		entrustArchive(ctx)
+	}
 }, NodeTimeout(5*time.Minute))
 
-var _ = ReportAfterSuite("what was measured", func(Report) {
+var _ = ReportAfterSuite("what was measured", func(ctx SpecContext, report Report) {
+	if !report.SuiteSucceeded {
+		showPods(ctx)
+	}
 	for _, figure := range figures {
 		fmt.Println("measured: " + figure)
 	}
@@ -75,9 +86,11 @@ func measured(what string, took time.Duration) {
 	figures = append(figures, fmt.Sprintf("%s: %d ms", what, took.Milliseconds()))
 }
 
-// onOwnNode skips a spec that needs the host outside the cluster, which only the cluster of hack/node has.
-func onOwnNode() {
-	if os.Getenv("ENTRUSTMENT_NODE") == "" {
+// onOwnNode tells whether the cluster is that of hack/node, which alone has a host outside, and no operator.
+func onOwnNode() bool { return os.Getenv("ENTRUSTMENT_NODE") != "" }
+
+func skipElsewhere() {
+	if !onOwnNode() {
 		Skip("it needs the node of `make e2e`")
 	}
 }

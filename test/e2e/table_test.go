@@ -26,7 +26,7 @@ type consumer struct {
 	namespace, purpose, entrustment string
 }
 
-// endpoint is a store at one port of one of its Service's addresses.
+// endpoint is a store at one port of one of its addresses.
 type endpoint struct {
 	store  types.NamespacedName
 	target string
@@ -60,6 +60,9 @@ var _ = Describe("The table of all pods and all stores", func() {
 			}).WithContext(ctx).Should(Succeed())
 			seen := outcomes(ctx, c.pod, len(endpoints))
 			for _, e := range endpoints {
+				if e.store == archive && c.namespace == "default" {
+					continue // nobody is bound to it: what is outside is kept from it by the credential alone
+				}
 				allowed := snapshot.Authorize(entrustment.Request{
 					Namespace: c.namespace, Purpose: c.purpose, Entrustment: c.entrustment, Store: e.store,
 				}).Allowed()
@@ -91,12 +94,13 @@ func everyEndpoint(ctx SpecContext) (all []endpoint) {
 	stores := &v1alpha1.PersonalDataStoreList{}
 	Expect(admin.List(ctx, stores)).To(Succeed())
 	for _, store := range stores.Items {
-		if store.Spec.Endpoint.PodSelector == nil {
-			continue
+		addresses := outsideAddresses(ctx)
+		if store.Spec.Endpoint.PodSelector != nil {
+			service := &corev1.Service{}
+			Expect(admin.Get(ctx, client.ObjectKeyFromObject(&store), service)).To(Succeed())
+			addresses = service.Spec.ClusterIPs
 		}
-		service := &corev1.Service{}
-		Expect(admin.Get(ctx, client.ObjectKeyFromObject(&store), service)).To(Succeed())
-		for _, address := range service.Spec.ClusterIPs {
+		for _, address := range addresses {
 			for _, port := range store.Spec.Endpoint.Ports {
 				all = append(all, endpoint{client.ObjectKeyFromObject(&store), net.JoinHostPort(address, fmt.Sprint(port.Port))})
 			}

@@ -72,8 +72,11 @@ func publish(ctx context.Context) {
 		}
 	}
 	for i := range stores.Items {
+		store := &stores.Items[i]
+		if store.Spec.Endpoint.PodSelector == nil {
+			continue
+		}
 		Eventually(func(g Gomega) {
-			store := &stores.Items[i]
 			policy := client.ObjectKey{Namespace: store.Namespace, Name: "pds." + store.Name}
 			g.Expect(admin.Get(ctx, policy, &networkingv1.NetworkPolicy{})).To(Succeed())
 			pods := &corev1.PodList{}
@@ -157,10 +160,14 @@ func agent(namespace, name string, arguments ...string) *builder.PodBuilder {
 
 // withCredential mounts the delivered credential of the ledger, whether or not it exists.
 func withCredential(pod *builder.PodBuilder) *builder.PodBuilder {
+	return withCredentialOf(ledger, pod)
+}
+
+func withCredentialOf(store types.NamespacedName, pod *builder.PodBuilder) *builder.PodBuilder {
 	optional := true
 	return pod.With(func(pod *corev1.Pod) {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "credential", VolumeSource: corev1.VolumeSource{
-			Secret: &corev1.SecretVolumeSource{SecretName: v1alpha1.DeliveredSecretName(ledger.Namespace, ledger.Name, "reader"), Optional: &optional},
+			Secret: &corev1.SecretVolumeSource{SecretName: v1alpha1.DeliveredSecretName(store.Namespace, store.Name, "reader"), Optional: &optional},
 		}})
 		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "credential", MountPath: "/credential", ReadOnly: true}}
 	})

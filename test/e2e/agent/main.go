@@ -6,7 +6,8 @@
 //	dial TARGET…    tries each host:port again and again
 //	query HOST…     keeps a session of SQL with each host and asks it again and again
 //
-// A stubborn agent does not end when it is asked to. Each attempt is a line of JSON. A query takes user name and password from the directory /credential, where there is one.
+// A stubborn agent does not end when it is asked to. Each attempt is a line of JSON. A query takes user name, password and the
+// authority of the database's certificate from the directory /credential, as far as they are there.
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +34,9 @@ const (
 	patience = time.Second            // a packet that is dropped is never answered
 	interval = 100 * time.Millisecond // between attempts
 	rhythm   = 20 * time.Millisecond  // of questions in a session
+
+	delivered = "/credential"
+	authority = delivered + "/ca.crt"
 )
 
 const usage = "usage: agent [stubborn] listen PORT… | dial TARGET… | query HOST…"
@@ -137,7 +142,11 @@ func query(host string) {
 func session(host string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	url := fmt.Sprintf("host=%s dbname=ledger user=%s password=%s sslmode=disable", host, credential("username"), credential("password"))
+	encryption := "sslmode=prefer"
+	if _, err := os.Stat(authority); err == nil {
+		encryption = "sslmode=verify-full sslrootcert=" + authority
+	}
+	url := fmt.Sprintf("host=%s dbname=ledger user=%s password=%s %s", host, credential("username"), credential("password"), encryption)
 	connection, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -161,7 +170,7 @@ func count(connection *pgx.Conn) (rows int, err error) {
 }
 
 func credential(key string) string {
-	text, err := os.ReadFile("/credential/" + key)
+	text, err := os.ReadFile(filepath.Join(delivered, key))
 	if err != nil {
 		return "nobody"
 	}

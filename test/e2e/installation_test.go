@@ -1,0 +1,53 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+const chart = "../../charts/entrustment-operator"
+
+// install does what docs/install.md says, with the operator's image of this run.
+func install(ctx context.Context) {
+	GinkgoHelper()
+	output, err := helm(ctx, "install", operatorKey.Name, chart, "--namespace="+operatorKey.Namespace, "--create-namespace",
+		"--set=image.repository="+images+"manager", "--set=image.tag=run")
+	Expect(err).NotTo(HaveOccurred(), output)
+	output, err = kubectl(ctx, "", "rollout", "status", "--namespace="+operatorKey.Namespace, "deployment/"+operatorKey.Name)
+	Expect(err).NotTo(HaveOccurred(), output)
+}
+
+// Whoever removes the operator opens nothing by that.
+var _ = AfterSuite(func(ctx SpecContext) {
+	if !onOwnNode() {
+		return
+	}
+	targets := []string{"dial"}
+	for _, endpoint := range everyEndpoint(ctx) {
+		if endpoint.store != archive {
+			targets = append(targets, endpoint.target)
+		}
+	}
+	before := start(ctx, agent("default", "before-removal", targets...))
+	output, err := helm(ctx, "uninstall", operatorKey.Name, "--namespace="+operatorKey.Namespace, "--wait")
+	Expect(err).NotTo(HaveOccurred(), output)
+	after := start(ctx, agent("default", "after-removal", targets...))
+	for _, target := range targets[1:] {
+		neverReaches(ctx, before, target)
+		neverReaches(ctx, after, target)
+	}
+}, NodeTimeout(5*time.Minute))
+
+// helm runs it with the suite's KUBECONFIG, and returns all that it printed.
+func helm(ctx context.Context, arguments ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "../../bin/e2e/helm", arguments...)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	err := cmd.Run()
+	return output.String(), err
+}
