@@ -83,7 +83,29 @@ image dns
 image node --argument pause # it holds the namespaces of pods
 test/e2e/postgres.sh bin/e2e/postgres.tar
 
+node() { # node IMAGE… -- COMMAND…
+  local images=()
+  while [[ $1 != -- ]]; do images+=(--image "bin/e2e/$1.tar") && shift; done
+  exec bin/e2e/node run "${images[@]}" --manifests test/e2e/dns/dns.yaml "$@"
+}
+
+ended() { # ended SIGNAL: a node with a pod on it ends by a signal. It complains of what it leaves, and so does the next one.
+  local status=0 first up
+  coproc NODE { node node dns -- bash -c 'kubectl rollout status --namespace=kube-system deployment/dns >&2 && echo up && exec sleep infinity'; }
+  first=$NODE_PID
+  read -r up <&"${NODE[0]}" || return 1
+  kill "-$1" "$first"
+  wait "$first" || status=$?
+  echo "ended with $status" >&2
+  ((status == 130 || status == 128 + 9))
+}
+
+if (($# == 0)); then
+  step "A node that is interrupted"
+  ended INT
+  step "A node that is killed"
+  ended KILL
+fi
+
 step "Suite, in a cluster of one node"
-exec bin/e2e/node run --image bin/e2e/entrustment-operator.tar --image bin/e2e/agent.tar --image bin/e2e/dns.tar --image bin/e2e/node.tar \
-  --image bin/e2e/postgres.tar --manifests test/e2e/dns/dns.yaml -- \
-  bash -c 'cd test/e2e && exec ../../bin/e2e/suite -ginkgo.v "$@"' suite "$@"
+node entrustment-operator agent dns node postgres -- bash -c 'cd test/e2e && exec ../../bin/e2e/suite -ginkgo.v "$@"' suite "$@"

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,12 +33,22 @@ func outside(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return fmt.Errorf("make a directory for the node: %w", err)
 	}
-	defer func() { err = errors.Join(err, remove(dir)) }()
+	defer func() { err = errors.Join(err, left(dir)) }()
 	lock, err := tryLock(filepath.Join(dir, lockFile))
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	if _, err := fmt.Fprint(lock, os.Getpid()); err != nil {
+		return fmt.Errorf("write the lock: %w", err)
+	}
+	before, err := traces()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, beforeFile), []byte(strings.Join(before, "\n")), 0o600); err != nil {
+		return fmt.Errorf("note what the machine has: %w", err)
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -71,21 +82,38 @@ func sweep() error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, dir := range dirs {
-		lock, err := tryLock(filepath.Join(dir, lockFile))
+		lock, err := lockOfDead(dir)
 		if err != nil {
 			return err
 		}
 		if lock == nil {
 			continue // it runs
 		}
-		err = remove(dir)
+		errs = append(errs, left(dir))
 		_ = lock.Close() // nothing was written
+	}
+	return errors.Join(errs...)
+}
+
+// lockOfDead takes the lock of a run whose first process has ended, or returns nil. What a killed one started is dead soon after it.
+func lockOfDead(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockFile)
+	for deadline := time.Now().Add(cgroupTimeout); ; time.Sleep(50 * time.Millisecond) { // it can only be tried
+		lock, err := tryLock(path)
+		if lock != nil || err != nil {
+			return lock, err
+		}
+		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("read the lock: %w", err)
+		}
+		first, _ := strconv.Atoi(string(text)) // 0, which is this process's group, while it is not written yet
+		if syscall.Kill(first, 0) == nil || time.Now().After(deadline) {
+			return nil, nil
 		}
 	}
-	return nil
 }
 
 // remove removes the directory of a run and its control groups.

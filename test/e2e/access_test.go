@@ -61,15 +61,13 @@ var _ = Describe("The billing ledger", func() {
 	}, NodeTimeout(time.Minute))
 
 	It("is silent to pods without a purpose, with another one, and of other namespaces", func(ctx SpecContext) {
-		for _, pod := range []*builder.PodBuilder{
+		noneReaches(ctx, port,
 			agent(entrustee, "undeclared", "dial", port),
 			agent(own, "undeclared", "dial", port),
 			agent("core-services", "other-purpose", "dial", port).Purpose("after-service"),
 			agent("default", "stranger", "dial", port),
 			agent(ledgerIn, "neighbour", "dial", port),
-		} {
-			neverReaches(ctx, start(ctx, pod), port)
-		}
+		)
 	}, NodeTimeout(2*time.Minute))
 
 	It("has no place for forged labels, nor for declared pods on the host's network", func(ctx SpecContext) {

@@ -50,14 +50,12 @@ var _ = Describe("A database outside the cluster", func() {
 			answer := comesTo(ctx, start(ctx, pod), outside, attempt.Answered, time.Time{})
 			Expect(answer.Detail).To(Equal(archiveRows))
 		}
-		for _, pod := range []*builder.PodBuilder{
+		noneReaches(ctx, port,
 			agent(own, "no-archivist", "dial", port),
 			agent(entrustee, "no-clerk", "dial", port),
 			agent("core-services", "other-purpose-outside", "dial", port).Purpose("after-service"),
 			underContract("other-contract-outside", "dial", port),
-		} {
-			neverReaches(ctx, start(ctx, pod), port)
-		}
+		)
 	}, NodeTimeout(2*time.Minute))
 
 	It("is kept from namespaces that nobody is bound to by its credential, as the store says", func(ctx SpecContext) {

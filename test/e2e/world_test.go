@@ -296,6 +296,17 @@ func neverReaches(ctx context.Context, pod *corev1.Pod, target string) {
 	}
 }
 
+func noneReaches(ctx context.Context, target string, pods ...*builder.PodBuilder) {
+	GinkgoHelper()
+	running := make([]*corev1.Pod, 0, len(pods))
+	for _, pod := range pods {
+		running = append(running, start(ctx, pod))
+	}
+	for _, pod := range running {
+		neverReaches(ctx, pod, target)
+	}
+}
+
 // address is that of a store's Service.
 func address(ctx context.Context, store types.NamespacedName) string {
 	GinkgoHelper()
