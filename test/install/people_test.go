@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ var people = []struct{ name, role, in string }{
 	{"auditor", "entrustment-auditor", ""},
 }
 
-// attributes of a request.
+// attributes of a request. Resources are those of the operator's group, unless another stands behind a dot.
 type attributes struct{ verb, resource, namespace string }
 
 var (
@@ -47,17 +48,23 @@ var (
 	bindParty    = attributes{"update", "dataprocessors", ""}
 	readParties  = attributes{"get", "dataprocessors", ""}
 	inAnyName    = attributes{"entrust", "dataprocessors", ""}
+	ownAccess    = attributes{"get", "personaldataaccesses", "data-billing"}
+	intervene    = attributes{"intervene", "personaldatastores", "data-billing"}
 	writeStatus  = attributes{"update", "entrustments/status", ""}
+	readSecrets  = attributes{"get", "secrets.", "data-billing"}
+	readPolicies = attributes{"list", "networkpolicies.networking.k8s.io", "data-billing"}
+	openPolicies = attributes{"delete", "networkpolicies.networking.k8s.io", "data-billing"}
+	readEvents   = attributes{"list", "events.events.k8s.io", "data-billing"}
 )
 
 // rights are all that people may do of what is asked here; everything else they may not.
 var rights = map[string][]attributes{
-	"officer":   {readAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties},
-	"owner":     {writeStore, readStore},
+	"officer":   {readAccess, ownAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties},
+	"owner":     {writeStore, readStore, ownAccess},
 	"entrustee": {entrust, readContract, readPurposes, readParties},
 	"developer": {readAccess},
 	"reader":    {readPurposes},
-	"auditor":   {readAccess, readStore, readContract, readPurposes, readParties},
+	"auditor":   {readAccess, ownAccess, readStore, readContract, readPurposes, readParties, readPolicies, readEvents},
 	"nobody":    {},
 }
 
@@ -84,12 +91,22 @@ func (c *cluster) as(g Gomega, person string) client.Client {
 }
 
 func (c *cluster) may(ctx context.Context, g Gomega, person string, a attributes) bool {
-	resource, sub := a.resource, ""
-	if resource == writeStatus.resource {
-		resource, sub = "entrustments", "status"
+	resource, sub, _ := strings.Cut(a.resource, "/")
+	resource, group, other := strings.Cut(resource, ".")
+	if !other {
+		group = v1alpha1.Group
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: person, ResourceAttributes: &authorizationv1.ResourceAttributes{
-		Group: v1alpha1.Group, Resource: resource, Subresource: sub, Verb: a.verb, Namespace: a.namespace,
+		Group: group, Resource: resource, Subresource: sub, Verb: a.verb, Namespace: a.namespace,
+	}}}
+	g.Expect(c.admin.Create(ctx, review)).To(Succeed())
+	return review.Status.Allowed
+}
+
+// maySign says whether somebody writes in the name of a party.
+func (c *cluster) maySign(ctx context.Context, g Gomega, person, party string) bool {
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: person, ResourceAttributes: &authorizationv1.ResourceAttributes{
+		Group: v1alpha1.Group, Resource: inAnyName.resource, Verb: inAnyName.verb, Name: party,
 	}}}
 	g.Expect(c.admin.Create(ctx, review)).To(Succeed())
 	return review.Status.Allowed
@@ -102,10 +119,17 @@ func (c *cluster) peopleMay(t *testing.T) {
 	ctx := t.Context()
 	c.hire(ctx, g)
 
-	all := []attributes{writeAccess, readAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties, inAnyName, writeStatus}
+	all := []attributes{writeAccess, readAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties, inAnyName, writeStatus,
+		ownAccess, intervene, readSecrets, readPolicies, openPolicies, readEvents}
 	for person, allowed := range rights {
 		for _, a := range all {
 			g.Eventually(func() bool { return c.may(ctx, g, person, a) }).Should(Equal(slices.Contains(allowed, a)), "%s: %v", person, a)
+		}
+	}
+
+	for person, party := range map[string]string{"officer": "example-controller", "entrustee": "billing-entrustee"} {
+		for _, name := range []string{"example-controller", "billing-entrustee"} {
+			g.Eventually(func() bool { return c.maySign(ctx, g, person, name) }).Should(Equal(name == party), "%s in the name of %s", person, name)
 		}
 	}
 
