@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,6 +33,8 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/controllers"
+	"entrustment.dev/operator/internal/cli"
+	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
 	"entrustment.dev/operator/test/manifests"
 )
@@ -74,7 +81,7 @@ func TestEveryBlockSaysWhatItIs(t *testing.T) {
 }
 
 // Every object of the documentation is accepted by a real API server with the operator, its rules and its webhooks, page by page,
-// in a cluster in which both samples are published.
+// in a cluster in which both samples are published. In between, what is asked there is answered as shown.
 func TestEveryObjectIsAccepted(t *testing.T) {
 	g := NewWithT(t)
 	g.SetDefaultEventuallyTimeout(time.Minute)
@@ -85,22 +92,30 @@ func TestEveryObjectIsAccepted(t *testing.T) {
 	var pages []string
 	byPage := map[string][]Block{}
 	for _, block := range blocks {
-		if block.Info == "yaml" {
+		if block.Info == "yaml" || block.Info == "console" {
 			if byPage[block.Page] == nil {
 				pages = append(pages, block.Page)
 			}
 			byPage[block.Page] = append(byPage[block.Page], block)
 		}
 	}
+	asked := 0
 	for _, page := range pages {
 		t.Run(page, func(t *testing.T) {
 			g := NewWithT(t)
 			g.SetDefaultEventuallyTimeout(time.Minute)
 			g.SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 			for _, block := range byPage[page] {
-				c.accepts(t.Context(), g, block)
+				if block.Info == "yaml" {
+					c.accepts(t.Context(), g, block)
+				} else {
+					asked += c.answers(t.Context(), g, block)
+				}
 			}
 		})
+	}
+	if asked < 5 {
+		t.Errorf("only %d commands were tried", asked)
 	}
 }
 
@@ -140,8 +155,10 @@ func TestThePolicyShownIsThePolicy(t *testing.T) {
 
 // cluster is a real control plane with the operator.
 type cluster struct {
-	admin client.Client
-	year  int // in whose April the contracts of the policy begin
+	admin      client.Client
+	kubeconfig string
+	kubectl    string
+	year       int // in whose April the contracts of the policy begin
 }
 
 func start(t *testing.T, g *WithT) *cluster {
@@ -167,7 +184,13 @@ func start(t *testing.T, g *WithT) *cluster {
 	config.QPS = -1
 	admin, err := client.New(config, client.Options{Scheme: scheme})
 	g.Expect(err).NotTo(HaveOccurred())
-	c := &cluster{admin: client.WithFieldValidation(client.WithFieldOwner(admin, "reader"), metav1.FieldValidationStrict), year: time.Now().UTC().AddDate(0, -4, 0).Year()}
+	kubectl, err := controlplane.Program("kubectl")
+	g.Expect(err).NotTo(HaveOccurred())
+	text, err := controlplane.Kubeconfig(plane.Config(), "admin")
+	g.Expect(err).NotTo(HaveOccurred())
+	kubeconfig := filepath.Join(plane.Dir(), "admin.kubeconfig")
+	g.Expect(os.WriteFile(kubeconfig, text, 0o600)).To(Succeed())
+	c := &cluster{kubeconfig: kubeconfig, kubectl: kubectl, admin: client.WithFieldValidation(client.WithFieldOwner(admin, "reader"), metav1.FieldValidationStrict), year: time.Now().UTC().AddDate(0, -4, 0).Year()}
 
 	for _, sample := range []string{"policy", "minimal"} {
 		objects, err := manifests.Read(root + "config/samples/" + sample)
@@ -178,6 +201,9 @@ func start(t *testing.T, g *WithT) *cluster {
 			}
 		}
 	}
+	g.Eventually(func() error {
+		return admin.Create(ctx, builder.Pod("shop-data", "orders-0").Label("app", "orders").Obj())
+	}).Should(Succeed())
 	address, err := controlplane.FreeAddress()
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(manifests.Install(ctx, admin, address, root+"config/rbac", root+"config/webhook")).To(Succeed()) // last: nobody answers yet
@@ -225,6 +251,60 @@ func (c *cluster) accepts(ctx context.Context, g *WithT, block Block) {
 			g.Expect(c.admin.Delete(ctx, object, client.GracePeriodSeconds(0))).To(Succeed(), block.String())
 		}
 	}
+}
+
+// answers runs the commands of a block that need nothing but the objects of the page, and says how many. Each succeeds, and prints
+// every line that is shown, ages aside; what else there is in the cluster of the test is printed too.
+func (c *cluster) answers(ctx context.Context, g *WithT, block Block) (tried int) {
+	for entry := range strings.SplitSeq("\n"+block.Text, "\n$ ") {
+		line, shown, _ := strings.Cut(entry, "\n")
+		var run func() (string, error)
+		switch _, question, entrust := strings.Cut(line, "kubectl entrust "); {
+		case line == "" || strings.ContainsAny(line, "|<>") || regexp.MustCompile(`\b[A-Z]{4,}\b`).MatchString(line): // a pipe, or a name to put in
+			continue
+		case entrust && regexp.MustCompile(`^(can|who|why) `).MatchString(question) && !strings.Contains(question, " -f ") && shown != "":
+			run = func() (string, error) { return c.entrust(ctx, strings.Fields(question)) }
+		case regexp.MustCompile(`^kubectl (get|patch) (privacy|personaldatastores?) `).MatchString(line) && !strings.Contains(line, "wouldDeny"):
+			run = func() (string, error) {
+				command := exec.CommandContext(ctx, "bash", "-c", line)
+				command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "PATH="+filepath.Dir(c.kubectl)+":"+os.Getenv("PATH"))
+				output, err := command.CombinedOutput()
+				return string(output), err
+			}
+		default:
+			continue
+		}
+		tried++
+		g.Eventually(func(g Gomega) {
+			output, err := run()
+			g.Expect(err).NotTo(HaveOccurred(), "%s: %s\n%s", block, line, output)
+			lines := plain(output)
+			for _, want := range plain(shown) {
+				g.Expect(lines).To(ContainElement(want), "%s: %s\n%s", block, line, output)
+			}
+		}).Should(Succeed())
+	}
+	return tried
+}
+
+// entrust asks the plugin; that it says no is an answer.
+func (c *cluster) entrust(ctx context.Context, args []string) (string, error) {
+	var out, wrong bytes.Buffer
+	code := cli.Run(ctx, append(args, "--kubeconfig="+c.kubeconfig), genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &wrong}, clock.RealClock{}, "")
+	if code > 1 {
+		return wrong.String(), fmt.Errorf("exit status %d", code)
+	}
+	return out.String(), nil
+}
+
+// plain are the lines of a table or of a text, however wide their columns are, without the age at the end.
+func plain(text string) (lines []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.Join(strings.Fields(regexp.MustCompile(`\s(\d+[smhd])+$`).ReplaceAllString(strings.TrimSpace(line), "")), " "); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func (c *cluster) ready(ctx context.Context, object *unstructured.Unstructured) error {

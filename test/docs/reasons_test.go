@@ -13,9 +13,8 @@ import (
 	"testing"
 )
 
-// reserved are words that the API keeps for what says them later: a probe that gets through, and the proof that nothing is left
-// of a grant.
-var reserved = []string{"NotEnforced", "Verified"}
+// reserved are words that the API keeps for what says them later: a probe that gets through.
+var reserved = []string{"NotEnforced"}
 
 // Whoever waits for a reason of a condition does not wait in vain: each that the API names is one of its constants, and each
 // constant is used by the code that decides.
