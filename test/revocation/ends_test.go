@@ -11,6 +11,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -171,6 +172,52 @@ func describeEnds() {
 				}
 			}
 			Expect(went).To(Equal([]string{"Pod", "PersonalDataAccess"}))
+		})
+	})
+}
+
+func describeGoing() {
+	Describe("of a contract in a namespace that is being deleted", func() {
+		It("takes away what it opened, and leaves what closes until the last pod has gone", func(ctx context.Context) {
+			key := types.NamespacedName{Namespace: "going-data", Name: "ledger"}
+			contract := builder.Entrustment("going").To("going").Purposes(billing).Stores(key.String()).Obj()
+			create(ctx, namespaced("going-data"), namespaced("going"), store(key).Obj(), builder.Processor("going").Namespace("going").Obj(), contract)
+			Eventually(granted).WithArguments(ctx, "going").Should(ConsistOf("going"))
+			pod := under("going", "going", "worker").With(func(p *corev1.Pod) { p.Finalizers = []string{"example.com/held"} }).Obj()
+			create(ctx, pod)
+			policies := func() (names []string) {
+				for key := range seen.view().policies {
+					if key.Namespace == "going" {
+						names = append(names, key.Name)
+					}
+				}
+				return names
+			}
+			Eventually(policies).Should(ConsistOf("pda.entrustment.going", "pda.floor"))
+
+			place := seen.now(ctx)
+			Expect(admin.Delete(ctx, namespaced("going"))).To(Succeed())
+			Eventually(lives).WithArguments(ctx, pod).Should(BeFalse())
+			suspend(ctx, "going", true)
+			Eventually(policies).Should(ConsistOf("pda.floor"))
+			revoked := func() *metav1.Condition {
+				Expect(admin.Get(ctx, client.ObjectKeyFromObject(contract), contract)).To(Succeed())
+				return meta.FindStatusCondition(contract.Status.Conditions, v1alpha1.ConditionRevoked)
+			}
+			Eventually(revoked).Should(HaveField("Message", ContainSubstring("going/worker (held by finalizer example.com/held)")))
+			Expect(revoked().Status).To(Equal(metav1.ConditionFalse))
+			Expect(admin.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+			Eventually(revoked).Should(HaveField("Status", metav1.ConditionTrue))
+			Eventually(func() error { return admin.Get(ctx, client.ObjectKey{Name: "going"}, &corev1.Namespace{}) }).ShouldNot(Succeed())
+			seen.now(ctx)
+			_, later := seen.since(place)
+			var went []string
+			for _, e := range later {
+				if e.Type == watch.Deleted && e.key.Namespace == "going" && (e.kind == "Pod" || e.key.Name == "pda.floor") {
+					went = append(went, e.kind)
+				}
+			}
+			Expect(went).To(Equal([]string{"Pod", "NetworkPolicy"}))
 		})
 	})
 }

@@ -51,6 +51,7 @@ var _ = Describe("Revocation", func() {
 	describeChain()
 	describeReports()
 	describeEnds()
+	describeGoing()
 	describeLate()
 	describeExpiry()
 })
