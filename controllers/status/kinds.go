@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"errors"
-	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,10 +79,8 @@ func (o Options) processors() *reconciler[*v1alpha1.DataProcessor, v1alpha1.Data
 		list:       &v1alpha1.DataProcessorList{},
 		status:     func(p *v1alpha1.DataProcessor) *v1alpha1.DataProcessorStatus { return &p.Status },
 		conditions: func(s *v1alpha1.DataProcessorStatus) []metav1.Condition { return s.Conditions },
-		facts: func(live *v1alpha1.DataProcessor, now *v1alpha1.DataProcessorStatus) []ledger.Entry {
-			return suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason)
-		},
-		find: named[*v1alpha1.DataProcessor]((*entrustment.Snapshot).ProcessorStatus),
+		suspended:  func(s *v1alpha1.DataProcessorStatus) bool { return s.Suspended },
+		find:       named[*v1alpha1.DataProcessor]((*entrustment.Snapshot).ProcessorStatus),
 	})
 }
 
@@ -96,11 +93,11 @@ func (o Options) entrustments() *reconciler[*v1alpha1.Entrustment, v1alpha1.Entr
 		status:     func(e *v1alpha1.Entrustment) *v1alpha1.EntrustmentStatus { return &e.Status },
 		conditions: func(s *v1alpha1.EntrustmentStatus) []metav1.Condition { return s.Conditions },
 		facts: func(live *v1alpha1.Entrustment, now *v1alpha1.EntrustmentStatus) []ledger.Entry {
-			return slices.Concat(suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason), end(live, now),
-				reviews(live.Status.ReviewCount, now.ReviewCount, live.Spec.Supervision))
+			return append(end(live, now), reviews(live.Status.ReviewCount, now.ReviewCount, live.Spec.Supervision)...)
 		},
-		find:   o.contract(true),
-		glance: o.contract(false),
+		suspended: func(s *v1alpha1.EntrustmentStatus) bool { return s.Suspended },
+		find:      o.contract(true),
+		glance:    o.contract(false),
 	})
 }
 
@@ -113,11 +110,9 @@ func (o Options) stores() *reconciler[*v1alpha1.PersonalDataStore, v1alpha1.Pers
 		list:       &v1alpha1.PersonalDataStoreList{},
 		status:     func(s *v1alpha1.PersonalDataStore) *v1alpha1.PersonalDataStoreStatus { return &s.Status },
 		conditions: func(s *v1alpha1.PersonalDataStoreStatus) []metav1.Condition { return s.Conditions },
-		facts: func(live *v1alpha1.PersonalDataStore, now *v1alpha1.PersonalDataStoreStatus) []ledger.Entry {
-			return suspension(live.Status.Suspended, now.Suspended, live.Spec.SuspendedReason)
-		},
-		find:   observer{o, seen, o.look}.observed,
-		glance: observer{o, seen, nil}.observed,
+		suspended:  func(s *v1alpha1.PersonalDataStoreStatus) bool { return s.Suspended },
+		find:       observer{o, seen, o.look}.observed,
+		glance:     observer{o, seen, nil}.observed,
 	})
 }
 

@@ -40,6 +40,7 @@ type kind[O client.Object, S any] struct {
 	status     func(O) *S
 	conditions func(*S) []metav1.Condition
 	facts      func(live O, now *S) []ledger.Entry // that no condition tells; nil: there are none
+	suspended  func(*S) bool                       // whether it is by itself; nil: it cannot be
 	find       func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
 	// glance finds the same from memory alone, for many objects at once; nil: find does.
 	glance func(context.Context, *entrustment.Snapshot, O) (finding[S], error)
@@ -95,6 +96,9 @@ func (r *reconciler[O, S]) setupWithManager(mgr manager.Manager, also ...func(*b
 		For(r.empty()).
 		WatchesRawSource(follower).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+	if r.suspended != nil { // a source that has synced before any status is written
+		b.WatchesRawSource(r.Publisher.Follow(snapshot.Unordered, r.suspensions))
+	}
 	for _, watch := range also {
 		watch(b, follower)
 	}
@@ -167,22 +171,28 @@ func (r *reconciler[O, S]) outdated(ctx context.Context, _, next *entrustment.Sn
 	if find == nil {
 		find = r.find
 	}
-	list := r.list.DeepCopyObject().(client.ObjectList)
-	err := r.Cache.List(ctx, list, client.UnsafeDisableDeepCopy)
-	if err == nil {
-		err = meta.EachListItem(list, func(item runtime.Object) error {
-			live := item.(O)
-			found, err := r.found(ctx, next, live, find)
-			if err != nil || found.again > 0 || found.unseen || found.known && !equality.Semantic.DeepEqual(found.status, *r.status(live)) {
-				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(live)})
-			}
-			return nil
-		})
-	}
+	err := r.each(ctx, func(live O) {
+		found, err := r.found(ctx, next, live, find)
+		if err != nil || found.again > 0 || found.unseen || found.known && !equality.Semantic.DeepEqual(found.status, *r.status(live)) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(live)})
+		}
+	})
 	if err != nil {
 		logf.FromContext(ctx).Error(err, "Finding outdated statuses", "kind", r.name)
 	}
 	return requests
+}
+
+// each visits the objects that the cache holds, which are not to be changed.
+func (r *reconciler[O, S]) each(ctx context.Context, visit func(O)) error {
+	list := r.list.DeepCopyObject().(client.ObjectList)
+	if err := r.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	return meta.EachListItem(list, func(item runtime.Object) error {
+		visit(item.(O))
+		return nil
+	})
 }
 
 // announced are the conditions whose transitions people are told of.

@@ -1,24 +1,28 @@
 package status
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/types"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/internal/ledger"
 )
 
 // ledgerRecorder is where it is recorded that a contract, a party or a store is another than it was.
 type ledgerRecorder interface{ Record(...ledger.Entry) }
 
-// record is what the ledger is told of an object before its status is written. The status is the memory of what was recorded,
+// record is what the ledger is told of an object, before its status is written. The status is the memory of what was recorded,
 // so what happened while the operator was down is told at its next start, and nothing is told again.
-func record(kind string, object client.Object, entries ...ledger.Entry) []ledger.Entry {
+func record(kind string, object metav1.Object, entries ...ledger.Entry) []ledger.Entry {
 	for i := range entries {
 		entries[i].Actor = v1alpha1.ManagedBy
 		entries[i].Objects = []ledger.Object{{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration()}}
@@ -26,14 +30,24 @@ func record(kind string, object client.Object, entries ...ledger.Entry) []ledger
 	return entries
 }
 
-// suspension goes by what was written, because a condition has one reason of many: what is above a contract may be suspended
-// too, or it may end meanwhile.
-func suspension(was, is bool, reason v1alpha1.Line) []ledger.Entry {
-	switch {
-	case is && !was:
-		return []ledger.Entry{{Event: ledger.Suspended, Reason: string(v1alpha1.ReasonSuspended), Message: reason}}
-	case was && !is:
-		return []ledger.Entry{{Event: ledger.Resumed}}
+// suspensions records what was suspended or resumed since the last snapshot, and asks for nothing. It waits for no status: a
+// suspension that is lifted before one tells of it has taken away what it took away. Only of what was there before the first
+// snapshot the status is the memory.
+func (r *reconciler[O, S]) suspensions(ctx context.Context, old, next *entrustment.Snapshot) []reconcile.Request {
+	were := map[types.UID]bool{}
+	if old != nil {
+		were = old.Suspended(r.title)
+	} else if err := r.each(ctx, func(live O) { were[live.GetUID()] = r.suspended(r.status(live)) }); err != nil {
+		logf.FromContext(ctx).Error(err, "Finding what was said to be suspended", "kind", r.name)
+		return nil // of a cache: only while it stops
+	}
+	for _, change := range next.SuspensionChanges(r.title, were) {
+		object := &metav1.ObjectMeta{Namespace: change.Object.Namespace, Name: change.Object.Name, Generation: change.Generation}
+		entry := ledger.Entry{Event: ledger.Resumed}
+		if change.Suspended {
+			entry = ledger.Entry{Event: ledger.Suspended, Reason: string(v1alpha1.ReasonSuspended), Message: change.Reason}
+		}
+		r.Ledger.Record(record(r.title, object, entry)...)
 	}
 	return nil
 }

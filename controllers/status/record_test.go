@@ -30,7 +30,7 @@ func TestEntries(t *testing.T) {
 	reviewed := func(n int32) func(*v1alpha1.EntrustmentStatus) {
 		return func(s *v1alpha1.EntrustmentStatus) { s.ReviewCount = n }
 	}
-	inForce, closed, above := say("Active", "InForce"), say("Active", "Suspended"), say("Active", "ParentNotActive")
+	inForce, closed := say("Active", "InForce"), say("Active", "Suspended")
 	audit := "ReviewRecorded, Satisfactory: OnSiteAudit of 2026-05-01: Satisfactory"
 	report := "ReviewRecorded, Unsatisfactory: Report of 2026-09-01: Unsatisfactory"
 	over := "ContractEnded, Expired: its term ended at 2026-11-23T12:00:00Z"
@@ -41,15 +41,8 @@ func TestEntries(t *testing.T) {
 	}{
 		"nothing new":                           {before: is(closed, suspended), now: is(closed, suspended)},
 		"new and in force":                      {now: say("Active", "InForce", "Authorized", "PriorApproval", "Disposed", "NotDue")},
-		"new and suspended":                     {now: is(closed, suspended), want: []string{"Suspended, Suspended: incident"}},
-		"suspended":                             {before: inForce, now: is(closed, suspended), want: []string{"Suspended, Suspended: incident"}},
-		"resumed":                               {before: is(closed, suspended), now: inForce, want: []string{"Resumed, : "}},
-		"suspended while what is above it is":   {before: above, now: is(above, suspended), want: []string{"Suspended, Suspended: incident"}},
-		"what is above it suspended as well":    {before: is(closed, suspended), now: is(above, suspended)},
-		"resumed while what is above it is not": {before: is(above, suspended), now: above, want: []string{"Resumed, : "}},
 		"ended":                                 {before: inForce, now: is(say("Active", "Expired"), ended), want: []string{over}},
 		"ended while suspended":                 {before: is(closed, suspended), now: is(closed, both), want: []string{over}},
-		"resumed after it ended":                {before: is(closed, both), now: is(say("Active", "Expired"), ended), want: []string{"Resumed, : "}},
 		"terminated":                            {before: inForce, now: say("Active", "Terminating"), deleted: true, want: []string{"ContractTerminated, Terminating: why"}},
 		"its term over after it was terminated": {before: say("Active", "Terminating"), now: is(say("Active", "Terminating"), ended), deleted: true},
 		"terminated after it ended":             {before: is(say("Active", "Expired"), ended), now: is(say("Active", "Terminating"), ended), deleted: true, want: []string{"ContractTerminated, Terminating: why"}},
@@ -85,20 +78,5 @@ func TestEntries(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
-	}
-}
-
-// A store or a party that has something else wrong with it is suspended all the same.
-func TestSuspensionsOfPartiesAndStores(t *testing.T) {
-	store := builder.Store("data", "ledger").With(func(s *v1alpha1.PersonalDataStore) { s.Spec.SuspendedReason = "incident" }).Obj()
-	party := builder.Processor("biller").With(func(p *v1alpha1.DataProcessor) { p.Status.Suspended = true }).Obj()
-	stores, parties := (Options{}).stores(), (Options{}).processors()
-	entries := append(stores.entries(store, &v1alpha1.PersonalDataStoreStatus{Suspended: true}), parties.entries(party, &v1alpha1.DataProcessorStatus{})...)
-	var got []string
-	for _, e := range entries {
-		got = append(got, fmt.Sprintf("%s %v %s", e.Event, e.Objects, e.Message))
-	}
-	if diff := cmp.Diff([]string{"Suspended [{PersonalDataStore data ledger 0}] incident", "Resumed [{DataProcessor  biller 0}] "}, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
