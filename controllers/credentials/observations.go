@@ -30,6 +30,7 @@ type observations struct {
 	reading  map[string]bool                      // namespaces of which the Secrets have yet to be read
 	standing map[string]map[string]*corev1.Secret // by namespace: copies that were last there
 	made     map[types.NamespacedName]bool        // of those, the ones that were made and not seen yet
+	rotating map[string]map[string]bool           // by namespace: stores whose credentials are shown as to be changed
 	wake     func(store types.NamespacedName)
 
 	of         *entrustment.Snapshot // what follows was asked of this one
@@ -149,14 +150,9 @@ func (r *Reconciler) observe(n *needs, err error) {
 		stores[n.deliveries[i].Store] = true
 	}
 	for _, store := range n.stores {
-		key := client.ObjectKeyFromObject(store)
-		stores[key] = true
-		if since, known := r.RotationRequiredSince(key); known && since != nil {
-			rotationDue.WithLabelValues(key.Namespace, key.Name).Set(float64(since.Unix()))
-		} else if known {
-			rotationDue.DeleteLabelValues(key.Namespace, key.Name)
-		}
+		stores[client.ObjectKeyFromObject(store)] = true
 	}
+	r.show(n)
 	for _, secret := range r.Secrets.Managed(n.namespace) {
 		if d, ok := render.Delivered(secret); ok {
 			stores[d.Store] = true
@@ -171,6 +167,33 @@ func (r *Reconciler) observe(n *needs, err error) {
 	}
 	for store := range stores {
 		wake(store)
+	}
+}
+
+// show says which stores of a namespace wait for other credentials, and no more of those that do not, or are gone.
+func (r *Reconciler) show(n *needs) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rotating := map[string]bool{}
+	for _, store := range n.stores {
+		since, known := r.RotationRequiredSince(client.ObjectKeyFromObject(store))
+		if known && since != nil {
+			rotationDue.WithLabelValues(n.namespace, store.Name).Set(float64(since.Unix()))
+		}
+		if since != nil || !known && r.rotating[n.namespace][store.Name] {
+			rotating[store.Name] = true
+		}
+	}
+	for store := range r.rotating[n.namespace] {
+		if !rotating[store] {
+			rotationDue.DeleteLabelValues(n.namespace, store)
+		}
+	}
+	if r.rotating == nil {
+		r.rotating = map[string]map[string]bool{}
+	}
+	if r.rotating[n.namespace] = rotating; len(rotating) == 0 {
+		delete(r.rotating, n.namespace)
 	}
 }
 
