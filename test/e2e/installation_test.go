@@ -8,6 +8,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"entrustment.dev/operator/test/e2e/attempt"
 )
 
 const chart = "../../charts/entrustment-operator"
@@ -22,7 +25,7 @@ func install(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred(), output)
 }
 
-// Whoever removes the operator opens nothing by that.
+// Whoever removes the operator opens nothing by that: every access ends before it goes.
 var _ = AfterSuite(func(ctx SpecContext) {
 	if !onOwnNode() {
 		return
@@ -34,8 +37,20 @@ var _ = AfterSuite(func(ctx SpecContext) {
 		}
 	}
 	before := start(ctx, agent("default", "before-removal", targets...))
+	database := address(ctx, ledger)
+	reader := start(ctx, withCredential(underContract("last-reader", "query", database)))
+	comesTo(ctx, reader, database, attempt.Answered, time.Time{})
+	told := follow(ctx, reader)
+
+	removed := time.Now()
 	output, err := helm(ctx, "uninstall", operatorKey.Name, "--namespace="+operatorKey.Namespace, "--wait")
 	Expect(err).NotTo(HaveOccurred(), output)
+	Eventually(told.ended).WithContext(ctx).Should(BeClosed())
+	answers := told.of(database, attempt.Answered)
+	measured("operator uninstalled → last answer in an open SQL session", answers[len(answers)-1].Ended.Sub(removed))
+
+	late := withCredential(underContract("too-late", "query", database)).Obj()
+	Expect(admin.Create(ctx, late)).To(MatchError(apierrors.IsForbidden, "forbidden"), "by the rules that stay")
 	after := start(ctx, agent("default", "after-removal", targets...))
 	for _, target := range targets[1:] {
 		neverReaches(ctx, before, target)
