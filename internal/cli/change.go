@@ -133,7 +133,7 @@ func compare[T any, P interface {
 	there, still := byKey(before), byKey(after)
 	for _, is := range after {
 		was := there[client.ObjectKeyFromObject(is)]
-		if was != nil && equality.Semantic.DeepEqual(spec(was), spec(is)) {
+		if was != nil && (was == is || equality.Semantic.DeepEqual(spec(was), spec(is))) {
 			continue
 		}
 		var old runtime.Object // an untyped nil: nothing was there

@@ -123,11 +123,14 @@ func (p *plan) sides(ctx context.Context) (before, after entrustment.Inputs, wor
 			return before, after, nil, err
 		}
 	}
-	there := p.source
-	if there.files = p.against; len(p.against) > 0 {
-		before, _, err = there.inputs(ctx)
+	if len(p.against) > 0 {
+		defer working(p.streams, "reading the files")()
+		there := files.Read(p.against, p.streams.In)
+		before, err = there.Inputs, there.Err()
 	} else {
 		files = nil
+		there := p.source
+		there.files = nil
 		before, _, err = there.inputs(ctx)
 	}
 	if err != nil {

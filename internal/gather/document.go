@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	yamlv2 "go.yaml.in/yaml/v2"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
@@ -34,7 +35,8 @@ type object struct {
 	in      *document
 	path    string // within the document: empty, or items[2] in a List
 	content map[string]any
-	foreign bool // a workload, or what else surrounds a policy: not of our group
+	foreign bool           // a workload, or what else surrounds a policy: not of our group
+	typed   runtime.Object // once it is decoded, without a problem
 }
 
 // String is the object as its writer would call it, as far as it is known.
@@ -183,8 +185,25 @@ func (d *document) objects() ([]object, []problem) {
 	return d.expand("", value)
 }
 
+// with are objects of another document that says the same.
+func (d *document) with(objects []object) []object {
+	own := slices.Clone(objects)
+	for i := range own {
+		own[i].in = d
+	}
+	return own
+}
+
 // value is the document as JSON has it, read by the same library as kubectl reads it with.
 func (d *document) value() (any, []problem) {
+	if value, sure := d.plainValue(); sure {
+		return value, nil
+	}
+	return d.valueByJSON()
+}
+
+// valueByJSON is what kubectl does: YAML becomes JSON, and that a value.
+func (d *document) valueByJSON() (any, []problem) {
 	text := d.text
 	if text[0] != '{' || !json.Valid(text) {
 		var err error
@@ -205,6 +224,49 @@ func (d *document) value() (any, []problem) {
 		problems = append(problems, problem{in: d, message: duplicate.Error()})
 	}
 	return value, problems
+}
+
+// plainValue is the value of a document that means the same to JSON as to YAML, as most do: what is read need not be written
+// and read again then. Of anything else, and of mistakes, it is not sure.
+func (d *document) plainValue() (value any, sure bool) {
+	if d.text[0] == '{' || yamlv2.UnmarshalStrict(d.text, &value) != nil { // what may be JSON has its own reader
+		return nil, false
+	}
+	value, sure = plainJSON(value)
+	return value, sure && d.single() == nil
+}
+
+func plainJSON(value any) (any, bool) {
+	switch v := value.(type) {
+	case nil, bool, int64:
+		return v, true
+	case int:
+		return int64(v), true
+	case string:
+		return v, utf8.ValidString(v)
+	case []any:
+		for i, item := range v {
+			plain, ok := plainJSON(item)
+			if !ok {
+				return nil, false
+			}
+			v[i] = plain
+		}
+		return v, true
+	case map[any]any:
+		object := make(map[string]any, len(v))
+		for key, item := range v {
+			name, isText := key.(string)
+			plain, ok := plainJSON(item)
+			if !ok || !isText || !utf8.ValidString(name) {
+				return nil, false
+			}
+			object[name] = plain
+		}
+		return object, true
+	default: // numbers that JSON writes otherwise, instants
+		return nil, false
+	}
 }
 
 // single makes sure that nothing follows the value that was read, which the YAML library would not mention. Nothing can

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/util/workqueue"
@@ -47,11 +48,41 @@ type Files struct {
 }
 
 // Read is FromFiles for those who also ask for workloads, and where something is written.
-func Read(paths []string, stdin io.Reader) *Files {
+func Read(paths []string, stdin io.Reader) *Files { return readKnowing(nil, paths, stdin) }
+
+// Read reads other files than these. Documents that say word for word the same as one of these are not read again: their
+// objects are shared, and must not be changed.
+func (f *Files) Read(paths []string, stdin io.Reader) *Files {
+	return readKnowing(f.sound(), paths, stdin)
+}
+
+// sound are the objects of documents in which nothing was wrong, by the text of the document.
+func (f *Files) sound() map[string][]object {
+	known := map[string][]object{}
+	for rest := f.objects; len(rest) > 0; {
+		d := rest[0].in
+		n := slices.IndexFunc(rest, func(o object) bool { return o.in != d })
+		if n < 0 {
+			n = len(rest)
+		}
+		if !slices.ContainsFunc(rest[:n], func(o object) bool { return o.typed == nil && !o.foreign }) {
+			known[string(d.text)] = rest[:n]
+		}
+		rest = rest[n:]
+	}
+	return known
+}
+
+func readKnowing(known map[string][]object, paths []string, stdin io.Reader) *Files {
 	files, missing := find(paths)
 	documents, unreadable := inParallel(files, func(path *string) ([]document, []problem) { return read(*path, stdin) })
-	objects, malformed := inParallel(documents, (*document).objects)
-	decoded, refused := inParallel(objects, decode)
+	objects, malformed := inParallel(documents, func(d *document) ([]object, []problem) {
+		if again, ok := known[string(d.text)]; ok {
+			return d.with(again), nil
+		}
+		return d.objects()
+	})
+	_, refused := inParallel(objects, decode)
 	workloads, _ := inParallel(objects, workload)
 
 	f := &Files{objects: objects, Workloads: workloads}
@@ -68,8 +99,8 @@ func Read(paths []string, stdin io.Reader) *Files {
 		return f
 	}
 	in := &f.Inputs
-	for _, typed := range decoded {
-		switch o := typed.(type) {
+	for i := range objects {
+		switch o := objects[i].typed.(type) {
 		case *v1alpha1.Purpose:
 			in.Purposes = append(in.Purposes, o)
 		case *v1alpha1.DataProcessor:

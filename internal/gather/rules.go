@@ -14,15 +14,17 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 )
 
-// rules are the CEL rules of our kinds by name. Compiling them takes a while, so nobody pays who does not ask.
-var rules = sync.OnceValues(func() (map[string]*structuralcel.Validator, error) {
+// rules are the CEL rules of our kinds by name. Compiling those of one takes a while, so nobody pays who does not ask.
+var rules = sync.OnceValues(func() (map[string]func() *structuralcel.Validator, error) {
 	known, err := kinds()
 	if err != nil {
 		return nil, err
 	}
-	byName := map[string]*structuralcel.Validator{}
+	byName := map[string]func() *structuralcel.Validator{}
 	for name, k := range known {
-		byName[name] = structuralcel.NewValidator(k.structural, true, celconfig.PerCallLimit)
+		byName[name] = sync.OnceValue(func() *structuralcel.Validator {
+			return structuralcel.NewValidator(k.structural, true, celconfig.PerCallLimit)
+		})
 	}
 	return byName, nil
 })
@@ -52,7 +54,11 @@ func ruleProblems(kind string, content map[string]any, old any) (field.ErrorList
 	if err != nil {
 		return nil, err
 	}
-	validator, k := validators[kind], known[kind]
+	compile, k := validators[kind], known[kind]
+	if compile == nil {
+		return nil, nil // of no kind of ours
+	}
+	validator := compile()
 	if validator == nil {
 		return nil, nil // of a kind without rules
 	}

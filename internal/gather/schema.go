@@ -32,6 +32,7 @@ type kind struct {
 	namespaced bool
 	structural *schema.Structural
 	validator  validation.SchemaValidator
+	shape      *shape // but for metadata
 }
 
 var scheme = func() *runtime.Scheme {
@@ -77,18 +78,23 @@ func kindOf(definition *apiextensionsv1.CustomResourceDefinition) (kind, error) 
 	if err != nil {
 		return kind{}, err
 	}
-	return kind{
+	k := kind{
 		namespaced: definition.Spec.Scope == apiextensionsv1.NamespaceScoped,
 		structural: structural,
 		validator:  validator,
-	}, nil
+		shape:      shapeOf(structural),
+	}
+	if k.shape != nil {
+		k.shape.fields["metadata"] = &shape{admits: func(any) bool { return true }} // the schema says nothing of it
+	}
+	return k, nil
 }
 
 // decode does to an object what the API server does to one that is created, CEL rules and admission aside: refuse what is
 // unknown, apply defaults, validate. Unlike the server it keeps status and the instants in metadata, on which decisions
-// depend when the object was exported from a cluster. It takes the object's content over, and returns at most one object.
-func decode(o *object) ([]runtime.Object, []problem) {
-	if o.foreign {
+// depend when the object was exported from a cluster. It takes the object's content over.
+func decode(o *object) ([]struct{}, []problem) {
+	if o.foreign || o.typed != nil {
 		return nil, nil
 	}
 	if blanks := o.placeholders(); len(blanks) > 0 {
@@ -107,7 +113,8 @@ func decode(o *object) ([]runtime.Object, []problem) {
 		})
 		return nil, problems
 	}
-	return []runtime.Object{typed}, nil
+	o.typed = typed
+	return nil, nil
 }
 
 func (o *object) decode() (runtime.Object, field.ErrorList) {
@@ -125,19 +132,9 @@ func (o *object) decode() (runtime.Object, field.ErrorList) {
 		return nil, field.ErrorList{field.NotSupported(field.NewPath("kind"), kindName, slices.Sorted(maps.Keys(known)))}
 	}
 
-	problems := k.validateMetadata(o.content)
-	for _, path := range pruning.PruneWithOptions(o.content, k.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}) {
-		problems = append(problems, unknownField(path))
-	}
-	defaulting.PruneNonNullableNullsWithoutDefaults(o.content, k.structural)
-	defaulting.Default(o.content, k.structural)
-
-	problems = append(problems, validation.ValidateCustomResource(nil, o.content, k.validator)...)
-	problems = append(problems, listtype.ValidateListSetsAndMaps(nil, k.structural, o.content)...)
-	if len(problems) > 0 {
+	if problems := k.refusals(o.content); len(problems) > 0 {
 		return nil, problems
 	}
-
 	typed, err := scheme.New(served.WithKind(kindName))
 	if err == nil {
 		err = runtime.DefaultUnstructuredConverter.FromUnstructured(o.content, typed)
@@ -146,6 +143,28 @@ func (o *object) decode() (runtime.Object, field.ErrorList) {
 		return nil, field.ErrorList{field.InternalError(nil, err)}
 	}
 	return typed, nil
+}
+
+// refusals are what is wrong with the content of an object of the kind, to which defaults are applied.
+func (k kind) refusals(content map[string]any) field.ErrorList {
+	if k.admits(content) {
+		defaulting.Default(content, k.structural)
+		return nil
+	}
+	return k.judge(content)
+}
+
+// judge does what the API server does.
+func (k kind) judge(content map[string]any) field.ErrorList {
+	problems := k.validateMetadata(content)
+	for _, path := range pruning.PruneWithOptions(content, k.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}) {
+		problems = append(problems, unknownField(path))
+	}
+	defaulting.PruneNonNullableNullsWithoutDefaults(content, k.structural)
+	defaulting.Default(content, k.structural)
+
+	problems = append(problems, validation.ValidateCustomResource(nil, content, k.validator)...)
+	return append(problems, listtype.ValidateListSetsAndMaps(nil, k.structural, content)...)
 }
 
 // validateMetadata does what the schema of a CustomResourceDefinition leaves to the server.
