@@ -28,6 +28,7 @@ type document struct {
 	number int // counted from 1; empty documents do not count
 	line   int // of the file, on which text begins
 	text   []byte
+	blanks bool // a placeholder is left in it
 }
 
 // An object is one object of our group, or of its surroundings, and where it was written.
@@ -178,6 +179,7 @@ func jsonValues(d document) []document {
 
 // objects are the document's objects of our group, and those around them. All others are passed over.
 func (d *document) objects() ([]object, []problem) {
+	d.blanks = bytes.Contains(d.text, []byte(Placeholder)) // once, and not for each item of a list
 	value, problems := d.value()
 	if len(problems) > 0 || value == nil {
 		return nil, problems

@@ -1,7 +1,6 @@
 package gather
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +13,7 @@ const Placeholder = "REPLACE-ME"
 
 // placeholders finds those left in an object.
 func (o *object) placeholders() []problem {
-	if !bytes.Contains(o.in.text, []byte(Placeholder)) { // all but always
+	if !o.in.blanks {
 		return nil
 	}
 	var left []problem
