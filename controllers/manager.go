@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -35,6 +36,7 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/controllers/certificate"
 	"entrustment.dev/operator/controllers/revocation"
+	"entrustment.dev/operator/controllers/schema"
 	"entrustment.dev/operator/internal/render"
 )
 
@@ -82,7 +84,7 @@ func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, admissionregistrationv1.AddToScheme, authorizationv1.AddToScheme,
-		rbacv1.AddToScheme, coordinationv1.AddToScheme, policyv1alpha2.Install,
+		rbacv1.AddToScheme, coordinationv1.AddToScheme, policyv1alpha2.Install, apiextensionsv1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -124,6 +126,19 @@ func configurationCache(mgr manager.Manager) (cache.Cache, error) {
 // leaseCache holds the leader's lease, on every replica.
 func leaseCache(mgr manager.Manager, namespace string) (cache.Cache, error) {
 	return cacheOfOne(mgr, &coordinationv1.Lease{}, namespace, leaseName)
+}
+
+// definitionCaches hold the definitions of the four kinds that people write, by kind, on every replica.
+func definitionCaches(mgr manager.Manager) (map[string]cache.Cache, error) {
+	caches := map[string]cache.Cache{}
+	for kind, name := range schema.Kinds {
+		one, err := cacheOfOne(mgr, &apiextensionsv1.CustomResourceDefinition{}, "", name)
+		if err != nil {
+			return nil, err
+		}
+		caches[kind] = one
+	}
+	return caches, nil
 }
 
 // cacheOfOne holds one object, on every replica. The namespace is empty for what has none.

@@ -25,6 +25,7 @@ import (
 	"entrustment.dev/operator/controllers/removal"
 	"entrustment.dev/operator/controllers/revocation"
 	"entrustment.dev/operator/controllers/rules"
+	"entrustment.dev/operator/controllers/schema"
 	"entrustment.dev/operator/controllers/scope"
 	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/controllers/status"
@@ -56,6 +57,12 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 		return err
 	}
 	compiler := &snapshot.Reconciler{Reader: mgr.GetCache(), Publisher: &snapshot.Publisher{}, Clock: o.Clock, Location: o.Location, Lookout: o.Lookout}
+	definitions, err := definitionCaches(mgr)
+	if err != nil {
+		return err
+	}
+	fits := &schema.Reconciler{Definitions: definitions, Changed: make(chan event.GenericEvent, 1)}
+	compiler.Amend, compiler.Amended = fits.Hold, fits.Changed
 	if o.withdrawn {
 		compiler.Amend = removal.Withdraw
 	}
@@ -82,7 +89,7 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 		}
 	)
 	for _, reconciler := range []interface{ SetupWithManager(manager.Manager) error }{
-		compiler,
+		compiler, fits,
 		&networkpolicy.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("networkpolicy"), Recorder: recorder},
 		&egress.Reconciler{Publisher: publisher, Cache: cache, Live: mgr.GetAPIReader(), Writer: writer("egress")},
 		&accessreconciler.Reconciler{Publisher: publisher, Cache: cache, Writer: writer("admission"), Recorder: recorder, Ledger: record},
@@ -124,7 +131,7 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 		server.Register(path, handler)
 	}
 
-	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, ending, webhook.Denials, apply.Writes, apply.Repairs); err != nil {
+	if err := register(&metrics.Collector{Snapshots: publisher, Clock: o.Clock}, ending, webhook.Denials, apply.Writes, apply.Repairs, schema.Differences); err != nil {
 		return err
 	}
 	published := func(*http.Request) error {

@@ -24,8 +24,8 @@ import (
 const reasonRemoved = "entrustment-operator is being removed"
 
 // Withdraw returns inputs of which nothing follows but denials.
-func Withdraw(in entrustment.Inputs) entrustment.Inputs {
-	return in.Suspended(reasonRemoved)
+func Withdraw(in entrustment.Inputs) (entrustment.Inputs, error) {
+	return in.Suspended(reasonRemoved), nil
 }
 
 // managed selects what the operator made.
@@ -48,7 +48,8 @@ func openStore(ctx context.Context, live client.Reader) (string, error) {
 	if err := live.List(ctx, stores); err != nil {
 		return "", fmt.Errorf("listing the stores: %w", err)
 	}
-	for _, store := range Withdraw(entrustment.Inputs{Stores: pointers(stores.Items)}).Stores {
+	withdrawn := entrustment.Inputs{Stores: pointers(stores.Items)}.Suspended(reasonRemoved)
+	for _, store := range withdrawn.Stores {
 		want := render.NetworkPolicy(store, nil)
 		if want == nil {
 			continue

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/entrustment"
@@ -35,8 +36,10 @@ type Reconciler struct {
 	Location  *time.Location // of calendar dates; nil is UTC
 	Lookout   time.Duration  // zero is the constant Lookout
 
-	// Amend changes what was gathered, in a copy, before it is compiled; nil: nothing does.
-	Amend func(entrustment.Inputs) entrustment.Inputs
+	// Amend changes what was gathered, in a copy, before it is compiled; an error: nothing can be compiled yet. Amended is told
+	// when it would change it in another way. Nil: nothing does.
+	Amend   func(entrustment.Inputs) (entrustment.Inputs, error)
+	Amended <-chan event.GenericEvent
 }
 
 // everything is the one key of the queue, so that a burst of edits is one compilation.
@@ -55,7 +58,11 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	exists := builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 	}})
-	return builder.ControllerManagedBy(mgr).Named("snapshot").
+	controlled := builder.ControllerManagedBy(mgr).Named("snapshot")
+	if r.Amended != nil {
+		controlled.WatchesRawSource(source.Channel(r.Amended, enqueue))
+	}
+	return controlled.
 		Watches(&v1alpha1.Purpose{}, enqueue, edited).
 		Watches(&v1alpha1.DataProcessor{}, enqueue, editedOrPinned).
 		Watches(&v1alpha1.Entrustment{}, enqueue, edited).
@@ -80,7 +87,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	}
 	inputs.Location = r.Location
 	if r.Amend != nil {
-		inputs = r.Amend(inputs)
+		if inputs, err = r.Amend(inputs); err != nil {
+			return reconcile.Result{}, nil //nolint:nilerr // when it can, that wakes us
+		}
 	}
 	snapshot := entrustment.Compile(inputs, r.Clock.Now())
 	r.Publisher.Publish(snapshot)

@@ -65,14 +65,3 @@ type AccessGrant struct {
 	Until       time.Time              // instant at which time alone ends the grant; zero: never
 	PodDeadline v1alpha1.PodDeadline   // of the entrustment; empty without one
 }
-
-// Suspended returns the inputs with every store suspended for a reason: nothing is granted.
-func (in Inputs) Suspended(reason string) Inputs {
-	stores := make([]*v1alpha1.PersonalDataStore, len(in.Stores))
-	for i, store := range in.Stores {
-		stores[i] = store.DeepCopy()
-		stores[i].Spec.Suspended, stores[i].Spec.SuspendedReason = true, reason
-	}
-	in.Stores = stores
-	return in
-}
