@@ -126,6 +126,13 @@ manifests: $(CONTROLLER_GEN) $(KUSTOMIZE) $(CRD_REF_DOCS) ## Write CRDs, the ope
 
 CHART = charts/entrustment-operator
 
+# The chart from which upgrades are tested, as it was at a commit. It is kept, because CI may have no history.
+EARLIER ?= 7975d3b
+
+.PHONY: earlier
+earlier: ## Keep the chart of the commit EARLIER, for the test of upgrades
+	git archive --format=tar --prefix=entrustment-operator/ $(EARLIER):$(CHART) | gzip -9n >$(INSTALLATION)/testdata/entrustment-operator-earlier.tgz
+
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format Go code and sort its imports
 	$(GOLANGCI_LINT) fmt

@@ -92,7 +92,13 @@ func (c *cluster) values() values {
 
 func (c *cluster) install(t *testing.T) error {
 	t.Helper()
-	chart, err := loader.LoadDir(chartDir)
+	return c.installChart(t, chartDir, c.values())
+}
+
+// installChart installs a chart from a directory, or from an archive.
+func (c *cluster) installChart(t *testing.T, path string, with values) error {
+	t.Helper()
+	chart, err := loader.Load(path)
 	if err != nil {
 		return err
 	}
@@ -100,7 +106,7 @@ func (c *cluster) install(t *testing.T) error {
 	install.ReleaseName, install.Namespace, install.CreateNamespace = name, namespace, true
 	install.TakeOwnership, install.ForceConflicts = true, true // of what an earlier release kept
 	install.ServerSideApply, install.WaitStrategy, install.Timeout = true, kube.HookOnlyStrategy, time.Minute
-	_, err = install.RunWithContext(t.Context(), chart, c.values())
+	_, err = install.RunWithContext(t.Context(), chart, with)
 	return err
 }
 
@@ -111,7 +117,7 @@ func (c *cluster) upgrade(t *testing.T) error {
 		return err
 	}
 	upgrade := action.NewUpgrade(c.helm(t))
-	upgrade.Namespace, upgrade.ServerSideApply, upgrade.ForceConflicts = namespace, "true", true
+	upgrade.Namespace, upgrade.ServerSideApply, upgrade.ForceConflicts, upgrade.TakeOwnership = namespace, "true", true, true
 	upgrade.WaitStrategy, upgrade.Timeout = kube.HookOnlyStrategy, time.Minute
 	_, err = upgrade.RunWithContext(t.Context(), name, chart, c.values())
 	return err
