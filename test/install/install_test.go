@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -104,6 +105,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		first, second = c.kill(t, first, second, syscall.SIGTERM, "replica-last", thief)
 	})
 
+	var saved []*unstructured.Unstructured
 	t.Run("uninstalled, it leaves everything closed", func(t *testing.T) {
 		g := NewWithT(t)
 		g.SetDefaultEventuallyTimeout(time.Minute)
@@ -173,6 +175,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 			g.Expect(meta.LenList(kind)).To(BeZero(), "%T", kind)
 		}
 		g.Eventually(func() error { return dryRun(thief()) }).Should(Succeed(), "the API server forgets a rule a moment after it is deleted")
+		saved = c.backup(ctx, g)
 		for _, all := range []client.ObjectList{
 			&v1alpha1.EntrustmentList{}, &v1alpha1.PersonalDataStoreList{}, &v1alpha1.DataProcessorList{}, &v1alpha1.PurposeList{},
 		} {
@@ -183,6 +186,38 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 			g.Expect(meta.LenList(all)).To(BeZero(), "%T: nothing holds them", all)
 		}
 	})
+
+	t.Run("restored from a backup, it grants what was granted", func(t *testing.T) {
+		g := NewWithT(t)
+		g.SetDefaultEventuallyTimeout(2 * time.Minute)
+		for _, object := range saved {
+			g.Expect(c.admin.Create(ctx, object)).To(Succeed())
+		}
+		g.Expect(c.install(t)).To(Succeed())
+		first = c.replica(t, "replica-restored")
+		g.Eventually(first.ready).Should(Succeed())
+		g.Eventually(admits).Should(Succeed())
+		g.Eventually(refuses).Should(Succeed())
+		g.Eventually(func() string { return cmp.Diff(granted, c.access(ctx, g)) }).Should(BeEmpty())
+	})
+}
+
+// backup is what docs/install.md saves.
+func (c *cluster) backup(ctx context.Context, g Gomega) (saved []*unstructured.Unstructured) {
+	for _, kind := range []string{"Purpose", "DataProcessor", "Entrustment", "PersonalDataStore"} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind + "List"))
+		g.Expect(c.admin.List(ctx, list)).To(Succeed())
+		for i := range list.Items {
+			object := &list.Items[i]
+			delete(object.Object, "status")
+			for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"} {
+				unstructured.RemoveNestedField(object.Object, "metadata", field)
+			}
+			saved = append(saved, object)
+		}
+	}
+	return saved
 }
 
 // managed is what the operator made.
