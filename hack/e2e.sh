@@ -28,23 +28,43 @@ ip iproute2
 END
 }
 
+try() { # what a node does to a machine, in namespaces that end with it: a container may have root, and not all of this
+  unshare --net --mount --pid --ipc --uts --fork true 2>/dev/null || {
+    echo "A node takes namespaces of its own, and this machine lets root make none." >&2
+    return 1
+  }
+  unshare --net --mount --pid --ipc --uts --fork bash -euo pipefail -c '
+    may() { "${@:2}" >/dev/null 2>&1 || { echo "A node takes $1, and this machine lets root have none." >&2; exit 1; }; }
+    may "pairs of interfaces" ip link add node-a type veth peer name node-b
+    may "sets of addresses" ipset create node hash:net
+    may "rules of a firewall" iptables -A INPUT -m set --match-set node src -m conntrack --ctstate ESTABLISHED -j ACCEPT
+    may "translation of addresses" iptables -t nat -A POSTROUTING -j MASQUERADE
+    may "file systems of its own" mount -t tmpfs tmpfs /mnt
+    mkdir /mnt/{lower,upper,work,merged}
+    may "file systems in layers" mount -t overlay overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work /mnt/merged
+    for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/{memory,pids}; do
+      [[ -e $hierarchy/cgroup.procs ]] || continue
+      may "control groups" mkdir "$hierarchy/entrustment-try"
+      may "control groups" rmdir "$hierarchy/entrustment-try"
+    done
+  '
+}
+
 prepare() { # a machine for a node
   [[ $(uname) == Linux && $(id -u) == 0 ]] || {
     echo "A node takes Linux and root. Set KUBECONFIG to use a cluster that is there." >&2
     return 1
   }
-  unshare --net --mount --pid --ipc --uts --fork true 2>/dev/null || {
-    echo "A node takes namespaces of its own, and this machine lets root make none." >&2
-    return 1
-  }
   local missing
   mapfile -t missing < <(packages)
-  ((${#missing[@]})) || return 0
-  step "Installing ${missing[*]}"
-  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >&2; then
-    echo "A node takes ${missing[*]}, which apt-get could not install here." >&2
-    return 1
+  if ((${#missing[@]})); then
+    step "Installing ${missing[*]}"
+    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >&2; then
+      echo "A node takes ${missing[*]}, which apt-get could not install here." >&2
+      return 1
+    fi
   fi
+  try
 }
 
 if [[ ${1:-} == prepare ]]; then
