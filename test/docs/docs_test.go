@@ -2,6 +2,7 @@ package docs
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -110,5 +111,33 @@ func TestEveryAlertIsDocumented(t *testing.T) {
 		if !strings.Contains(string(page), "\n## "+alert[1]+"\n") {
 			t.Errorf("docs/operations.md has no section %s", alert[1])
 		}
+	}
+}
+
+// Whoever is told to make something finds it in the Makefile.
+func TestDocumentedTargetsExist(t *testing.T) {
+	makefile, err := os.ReadFile(root + "Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(root + "docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := 0
+	for _, page := range append(pages, root+"README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range regexp.MustCompile("(?:`|\\$ )make ([a-z0-9-]+)").FindAllStringSubmatch(string(text), -1) {
+			targets++
+			if !strings.Contains(string(makefile), "\n"+target[1]+":") {
+				t.Errorf("%s tells to make %s, which the Makefile does not know", page, target[1])
+			}
+		}
+	}
+	if targets < 5 {
+		t.Errorf("only %d targets", targets)
 	}
 }
