@@ -111,8 +111,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	}
 	wrote, err := r.Writer.Amend(ctx, before, render.Access(req.Name, access, noted...))
 	if apply.Terminating(err) || apierrors.IsNotFound(err) {
-		r.told.forget(req.Name)
-		return reconcile.Result{}, nil // there is no namespace to show it to; a new one wakes us
+		if before == nil { // there is no namespace to show it to; a new one wakes us
+			r.Ledger.Record(changes(current, req.Name, r.told.before(req.Name, nil), nil)...)
+			r.told.forget(req.Name)
+		}
+		return reconcile.Result{}, nil
 	}
 	if err != nil {
 		return reconcile.Result{}, err

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -103,6 +104,9 @@ func changes(current *entrustment.Snapshot, namespace string, before []v1alpha1.
 		e := add(ledger.GrantWithdrawn, g.Purpose, g.Entrustment, g.Stores, time.Time{})
 		why := current.AuthorizePod(namespace, g.Purpose, g.Entrustment)
 		e.Reason, e.Message = string(why.Reason()), why.Message()
+		if why.Allowed() {
+			e.Reason, e.Message = string(v1alpha1.ReasonNamespaceNotFound), fmt.Sprintf("namespace %s is gone", namespace)
+		}
 	}
 	return entries
 }

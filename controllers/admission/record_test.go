@@ -81,6 +81,18 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+func TestGrantGoesWithItsNamespace(t *testing.T) {
+	current := entrustment.Compile(entrustment.Inputs{
+		Purposes:   []*v1alpha1.Purpose{builder.Purpose("billing").Obj()},
+		Processors: []*v1alpha1.DataProcessor{builder.Processor(builder.Controller).Namespace("own").Obj()},
+		Stores:     []*v1alpha1.PersonalDataStore{builder.Store("data", "ledger").AllowedPurposes("billing").Obj()},
+	}, time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC))
+	got := changes(current, "own", builder.Access("own").Grant("billing", "", "data/ledger").Obj().Grants, nil)
+	if len(got) != 1 || got[0].Event != "GrantWithdrawn" || got[0].Reason != "NamespaceNotFound" || got[0].Message != "namespace own is gone" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestNobodyElseMakesOrWithdrawsAGrant(t *testing.T) {
 	current := entrustment.Compile(entrustment.Inputs{}, time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC))
 	now := []entrustment.AccessGrant{{Purpose: "billing", Stores: []types.NamespacedName{{Namespace: "data", Name: "ledger"}}}}
