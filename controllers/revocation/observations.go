@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type sight struct {
 	left         map[draining.Key]draining.Left
 	lost         time.Time // since when something may be draining; zero: it was not seen
 	noncompliant int
+	ending       bool               // some of them were told to end
 	told         map[types.UID]bool // pods of which it was told that they do not comply
 }
 
@@ -71,12 +73,21 @@ func (o *observations) observe(namespace string, left map[draining.Key]draining.
 	o.of(namespace).left = maps.Clone(left)
 }
 
-// isDraining says whether something was left in a namespace when it was last looked at.
+// isDraining says whether something was left in a namespace when it was last looked at, or pods were told to end.
 func (o *observations) isDraining(namespace string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := o.seen[namespace]
-	return s != nil && len(s.left) > 0
+	return s != nil && (len(s.left) > 0 || s.ending)
+}
+
+// isEnding says whether something is left that somebody ends. Seeing a pod go wakes us, but perhaps before it was noted that it was
+// told to.
+func (o *observations) isEnding(namespace string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.of(namespace)
+	return s.ending || slices.ContainsFunc(slices.Collect(maps.Values(s.left)), func(l draining.Left) bool { return !l.Stays })
 }
 
 // lose notes when a namespace lost something, unless it is draining already.
@@ -122,12 +133,12 @@ func (o *observations) isNews(namespace string, uid types.UID) bool {
 	return news
 }
 
-// count keeps how many pods do not comply, and forgets those that are gone.
-func (o *observations) count(namespace string, noncompliant int, there []pod) {
+// count keeps how many pods do not comply, and whether some are ending, and forgets those that are gone.
+func (o *observations) count(namespace string, noncompliant int, ending bool, there []pod) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := o.of(namespace)
-	s.noncompliant = noncompliant
+	s.noncompliant, s.ending = noncompliant, ending
 	told := map[types.UID]bool{}
 	for _, p := range there {
 		if s.told[p.object.UID] {

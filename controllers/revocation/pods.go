@@ -165,7 +165,7 @@ func (r *Reconciler) record(ctx context.Context, current *entrustment.Snapshot, 
 // it was away. Those whose contract has ended are ended. What was lost of a store that only reports is told of, and no more.
 func (r *Reconciler) sweep(ctx context.Context, current *entrustment.Snapshot, access *v1alpha1.PersonalDataAccess, pods []pod) error {
 	var failed error
-	noncompliant := 0
+	noncompliant, ending := 0, false
 	shown := grantedTo(access) // or noted: taking it away, or having taken it, is under way
 	stays := map[draining.Key]bool{}
 	for i := range access.Draining {
@@ -183,6 +183,7 @@ func (r *Reconciler) sweep(ctx context.Context, current *entrustment.Snapshot, a
 		}
 		noncompliant++
 		if ended := access.Enforcement == v1alpha1.EnforcementEnforce && current.Lapsed(p.key.Entrustment); ended && !stays[p.key] {
+			ending = true
 			told, err := r.tell(ctx, p)
 			if err != nil {
 				failed = err
@@ -196,6 +197,6 @@ func (r *Reconciler) sweep(ctx context.Context, current *entrustment.Snapshot, a
 				"the pod declares what it is not granted (%s), and nobody has judged it: %s", decision.Reason(), decision.Message())
 		}
 	}
-	r.count(access.Namespace, noncompliant, pods)
+	r.count(access.Namespace, noncompliant, ending, pods)
 	return failed
 }

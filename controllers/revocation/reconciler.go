@@ -115,11 +115,11 @@ func (r *Reconciler) drainingNamespace(_ context.Context, pod client.Object) []r
 	return snapshot.Requests(pod.GetNamespace())
 }
 
-// unjudgedNamespace is that of a pod that has come and is not granted what it declares: the API server let it in by what it
-// knew a moment before, or it came past the rules.
+// unjudgedNamespace is that of a pod that has come under a contract that has ended: the API server let it in by what it knew a
+// moment before, or it came past the rules. Others can wait until their namespace is looked at anyway.
 func (r *Reconciler) unjudgedNamespace(_ context.Context, pod client.Object) []reconcile.Request {
 	current, err := r.Publisher.Current()
-	if err != nil || current.AuthorizePod(pod.GetNamespace(), pod.GetLabels()[v1alpha1.LabelPurpose], pod.GetLabels()[v1alpha1.LabelEntrustment]).Allowed() {
+	if err != nil || !current.Lapsed(pod.GetLabels()[v1alpha1.LabelEntrustment]) {
 		return nil // the first snapshot wakes all
 	}
 	return snapshot.Requests(pod.GetNamespace())
@@ -193,10 +193,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.clear(ctx, access, left); err != nil {
 		return reconcile.Result{}, err
 	}
-	for _, l := range left {
-		if !l.Stays {
-			return reconcile.Result{RequeueAfter: drainInterval}, nil
-		}
+	if r.isEnding(req.Name) {
+		return reconcile.Result{RequeueAfter: drainInterval}, nil
 	}
 	if r.Recheck > 0 {
 		return reconcile.Result{RequeueAfter: r.Recheck}, nil
