@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,13 +165,8 @@ type cluster struct {
 func start(t *testing.T, g *WithT) *cluster {
 	t.Helper()
 	ctx := t.Context()
-	var log bytes.Buffer // of the operator; shown where something fails
-	ctrl.SetLogger(zap.New(zap.WriteTo(&log)))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
+	ctrl.SetLogger(zap.New(zap.WriteTo(t.Output()))) // shown where something fails
+	t.Cleanup(func() { ctrl.SetLogger(logr.Discard()) })
 	definitions, err := crd.All()
 	g.Expect(err).NotTo(HaveOccurred())
 	plane, err := controlplane.Start(ctx, controlplane.Options{CRDs: definitions, Controllers: true})
