@@ -3,8 +3,6 @@ package controllers_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,15 +20,13 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/internal/cli"
 	"entrustment.dev/operator/test/builder"
+	"entrustment.dev/operator/test/controlplane"
 	"entrustment.dev/operator/test/manifests"
 )
 
@@ -132,13 +128,10 @@ func describeAdoption() {
 // entrust runs the command against the cluster.
 func entrust(args ...string) (out, wrong string, code int) {
 	GinkgoHelper()
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: connection.Host, CertificateAuthorityData: connection.CAData}
-	config.AuthInfos["c"] = &clientcmdapi.AuthInfo{ClientCertificateData: connection.CertData, ClientKeyData: connection.KeyData, Token: connection.BearerToken}
-	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "c"}
-	config.CurrentContext = "c"
+	kubeconfig, err := controlplane.Kubeconfig(connection, "admin")
+	Expect(err).NotTo(HaveOccurred())
 	path := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
-	Expect(clientcmd.WriteToFile(*config, path)).To(Succeed())
+	Expect(os.WriteFile(path, kubeconfig, 0o600)).To(Succeed())
 	var stdout, stderr bytes.Buffer
 	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &stdout, ErrOut: &stderr}
 	code = cli.Run(context.Background(), append(args, "--kubeconfig", path), streams, now, "test")
@@ -171,17 +164,9 @@ func typed(object *unstructured.Unstructured) client.Object {
 	return made.(client.Object)
 }
 
-func decode(text string) (objects []*unstructured.Unstructured) {
+func decode(text string) []*unstructured.Unstructured {
 	GinkgoHelper()
-	for decoder := yaml.NewYAMLToJSONDecoder(strings.NewReader(text)); ; {
-		object := &unstructured.Unstructured{}
-		err := decoder.Decode(object)
-		if errors.Is(err, io.EOF) {
-			return objects
-		}
-		Expect(err).NotTo(HaveOccurred())
-		if len(object.Object) > 0 { // else a document of comments
-			objects = append(objects, object)
-		}
-	}
+	objects, err := manifests.Decode([]byte(text))
+	Expect(err).NotTo(HaveOccurred())
+	return objects
 }

@@ -2,9 +2,6 @@
 package rbac
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +11,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/test/manifests"
 )
 
 // The manifests of this directory, and what the Helm chart takes over.
@@ -177,18 +174,11 @@ func read(t *testing.T, files []string) (objects []*unstructured.Unstructured) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			if err := documents.Decode(&object.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			if len(object.Object) > 0 {
-				objects = append(objects, object)
-			}
+		some, err := manifests.Decode(text)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
 		}
+		objects = append(objects, some...)
 	}
 	return objects
 }

@@ -3,9 +3,7 @@ package docs
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
@@ -135,7 +132,7 @@ func TestThePolicyShownIsThePolicy(t *testing.T) {
 		if block.Page != "docs/policy.md" || block.Info != "yaml" {
 			continue
 		}
-		objects, err := decode(block.Text)
+		objects, err := manifests.Decode([]byte(block.Text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +230,7 @@ func (c *cluster) apply(ctx context.Context, g *WithT, object *unstructured.Unst
 // accepts applies the objects of a block, and waits until the operator says that they do what they were written for. Pods go with
 // their block, because the next one may show the same differently.
 func (c *cluster) accepts(ctx context.Context, g *WithT, block Block) {
-	objects, err := decode(block.Text)
+	objects, err := manifests.Decode([]byte(block.Text))
 	g.Expect(err).NotTo(HaveOccurred(), block.String())
 	g.Expect(objects).NotTo(BeEmpty(), block.String())
 	for _, object := range objects {
@@ -323,19 +320,4 @@ func (c *cluster) ready(ctx context.Context, object *unstructured.Unstructured) 
 		return fmt.Errorf("%s %s is not ready: %+v", live.GetKind(), live.GetName(), ready)
 	}
 	return nil
-}
-
-func decode(text string) (objects []*unstructured.Unstructured, err error) {
-	documents := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := documents.Decode(&object.Object); errors.Is(err, io.EOF) {
-			return objects, nil
-		} else if err != nil {
-			return nil, err
-		}
-		if len(object.Object) > 0 {
-			objects = append(objects, object)
-		}
-	}
 }

@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +20,7 @@ import (
 	"helm.sh/helm/v4/pkg/kube"
 	releasev1 "helm.sh/helm/v4/pkg/release/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -29,6 +30,7 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/test/controlplane"
 	"entrustment.dev/operator/test/manifests"
+	"entrustment.dev/operator/test/service"
 )
 
 // cluster is a real control plane with Helm beside it, and in place of a node the operator's replicas as processes.
@@ -38,8 +40,11 @@ type cluster struct {
 	admin      client.Client
 	kubeconfig string // of the administrator
 	program    string // the operator
-	service    *service
+	service    *service.Service
 	open       bool // the value uninstall.open
+
+	mu       sync.Mutex
+	replicas []*replica
 }
 
 func start(t *testing.T) *cluster {
@@ -65,7 +70,9 @@ func start(t *testing.T) *cluster {
 	build := exec.CommandContext(t.Context(), "go", "-C", "../..", "build", "-o", c.program, "./cmd/manager")
 	output, err := build.CombinedOutput()
 	g.Expect(err).NotTo(HaveOccurred(), string(output))
-	c.service = serve(t)
+	c.service, err = service.Listen(c.ready)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = c.service.Close() })
 	return c
 }
 
@@ -84,7 +91,7 @@ func (c *cluster) helm(t *testing.T) *action.Configuration {
 
 func (c *cluster) values() values {
 	return values{
-		"webhook":   values{"url": "https://" + c.service.address()},
+		"webhook":   values{"url": "https://" + c.service.Address()},
 		"roles":     values{"parties": []any{"example-controller", "billing-entrustee"}},
 		"uninstall": values{"open": c.open},
 	}
@@ -133,7 +140,7 @@ func (c *cluster) drain(t *testing.T) {
 	g.Expect(ok).To(BeTrue())
 	var command []string
 	for _, hook := range installed.Hooks {
-		objects, err := decode([]byte(hook.Manifest))
+		objects, err := manifests.Decode([]byte(hook.Manifest))
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, object := range objects {
 			if object.GetKind() != "Job" {
@@ -228,7 +235,7 @@ func (c *cluster) replica(t *testing.T, called string) *replica {
 		close(r.ended)
 	}()
 	c.t.Cleanup(func() { r.end(os.Kill) })
-	c.service.add(r)
+	c.add(r)
 	return r
 }
 
@@ -272,62 +279,21 @@ func (r *replica) ready() error {
 	return nil
 }
 
-// service is what a Service is: one address, and behind it whoever answers.
-type service struct {
-	listener net.Listener
-	mu       sync.Mutex
-	replicas []*replica
+func (c *cluster) add(r *replica) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replicas = append([]*replica{r}, c.replicas...)
 }
 
-func serve(t *testing.T) *service {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{listener: listener}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			from, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go s.forward(from)
-		}
-	}()
-	return s
-}
-
-func (s *service) address() string { return s.listener.Addr().String() }
-
-func (s *service) add(r *replica) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.replicas = append([]*replica{r}, s.replicas...)
-}
-
-// forward connects to the first replica that is ready: nobody sends anything to one that is not.
-func (s *service) forward(from net.Conn) {
-	defer func() { _ = from.Close() }()
-	s.mu.Lock()
-	replicas := append([]*replica{}, s.replicas...)
-	s.mu.Unlock()
+// ready are the addresses of the replicas that are, the newest first: nobody sends anything to one that is not.
+func (c *cluster) ready(yield func(string) bool) {
+	c.mu.Lock()
+	replicas := slices.Clone(c.replicas)
+	c.mu.Unlock()
 	for _, r := range replicas {
-		if r.ready() != nil {
-			continue
+		if r.ready() == nil && !yield(r.webhook) {
+			return
 		}
-		to, err := net.Dial("tcp", r.webhook)
-		if err != nil {
-			continue
-		}
-		defer func() { _ = to.Close() }()
-		go func() {
-			_, _ = io.Copy(to, from)
-			_ = to.Close()
-		}()
-		_, _ = io.Copy(from, to)
-		return
 	}
 }
 
@@ -338,4 +304,26 @@ func freeAddress(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return address
+}
+
+// adopt applies the smallest policy, with a store that only reports as yet.
+func (c *cluster) adopt(ctx context.Context) error {
+	objects, err := manifests.Read("../../config/samples/minimal")
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		switch object.GetKind() {
+		case "Pod":
+			continue
+		case "PersonalDataStore":
+			if err := unstructured.SetNestedField(object.Object, string(v1alpha1.EnforcementReport), "spec", "enforcement"); err != nil {
+				return err
+			}
+		}
+		if err := c.admin.Create(ctx, object); err != nil {
+			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return nil
 }

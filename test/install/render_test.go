@@ -1,10 +1,7 @@
 package install
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -16,9 +13,10 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	releasev1 "helm.sh/helm/v4/pkg/release/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"entrustment.dev/operator/test/manifests"
 )
 
 const (
@@ -218,7 +216,7 @@ func TestHooksAndKustomizeMakeTheSameObjects(t *testing.T) {
 			}
 			var hooks []*unstructured.Unstructured
 			for _, hook := range made.Hooks {
-				objects, err := decode([]byte(hook.Manifest))
+				objects, err := manifests.Decode([]byte(hook.Manifest))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -258,7 +256,7 @@ func render(name, namespace string, overrides values) ([]*unstructured.Unstructu
 	if err != nil {
 		return nil, err
 	}
-	return decode([]byte(rendered.Manifest))
+	return manifests.Decode([]byte(rendered.Manifest))
 }
 
 func release(name, namespace string, overrides values) (*releasev1.Release, error) {
@@ -293,26 +291,11 @@ func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := decode(text)
+	objects, err := manifests.Decode(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return objects
-}
-
-func decode(text []byte) (objects []*unstructured.Unstructured, err error) {
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := documents.Decode(&object.Object); errors.Is(err, io.EOF) {
-			return objects, nil
-		} else if err != nil {
-			return nil, err
-		}
-		if len(object.Object) > 0 {
-			objects = append(objects, object)
-		}
-	}
 }
 
 // withoutConventions leaves out what Helm's own conventions add, and nothing else.

@@ -32,7 +32,11 @@ func Read(dirs ...string) ([]*unstructured.Unstructured, error) {
 			if filepath.Base(file) == "kustomization.yaml" {
 				continue
 			}
-			some, err := decode(file)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			some, err := Decode(text)
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", file, err)
 			}
@@ -59,11 +63,8 @@ func Install(ctx context.Context, c client.Client, webhook string, dirs ...strin
 	return nil
 }
 
-func decode(file string) (objects []*unstructured.Unstructured, err error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
+// Decode reads the objects of a text of YAML documents.
+func Decode(text []byte) (objects []*unstructured.Unstructured, err error) {
 	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	for {
 		object := &unstructured.Unstructured{}

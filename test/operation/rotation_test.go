@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,7 @@ import (
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/controlplane"
 	"entrustment.dev/operator/test/manifests"
+	"entrustment.dev/operator/test/service"
 )
 
 const namespace = "entrustment-system"
@@ -157,7 +157,7 @@ func authorities(ctx context.Context, g Gomega, c client.Client) [][]byte {
 }
 
 // install returns a client of the administrator, the operator's account and the address at which the webhook is called.
-func install(t *testing.T) (client.Client, *rest.Config, *address) {
+func install(t *testing.T) (client.Client, *rest.Config, *turns) {
 	t.Helper()
 	g := NewWithT(t)
 	definitions, err := crd.All()
@@ -174,7 +174,7 @@ func install(t *testing.T) (client.Client, *rest.Config, *address) {
 	admin, err := client.New(config, client.Options{Scheme: scheme})
 	g.Expect(err).NotTo(HaveOccurred())
 	at := listen(t)
-	g.Expect(manifests.Install(t.Context(), admin, at.String(), "../../config/rbac")).To(Succeed())
+	g.Expect(manifests.Install(t.Context(), admin, at.Address(), "../../config/rbac")).To(Succeed())
 	sample, err := manifests.Read("../../config/samples/minimal")
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, object := range sample {
@@ -182,7 +182,7 @@ func install(t *testing.T) (client.Client, *rest.Config, *address) {
 			g.Expect(admin.Create(t.Context(), object)).To(Succeed())
 		}
 	}
-	g.Expect(manifests.Install(t.Context(), admin, at.String(), "../../config/webhook")).To(Succeed())
+	g.Expect(manifests.Install(t.Context(), admin, at.Address(), "../../config/webhook")).To(Succeed())
 	account, err := plane.ServiceAccount(t.Context(), namespace, "entrustment-operator")
 	g.Expect(err).NotTo(HaveOccurred())
 	account.QPS = -1
@@ -238,43 +238,32 @@ func (r *replica) presents(ctx context.Context) (*tls.Certificate, error) {
 	return presented, nil
 }
 
-// address is where a Service leads to one replica after the other.
-type address struct {
-	net.Listener
+// turns leads to one replica after the other.
+type turns struct {
+	*service.Service
 	mu       sync.Mutex
 	replicas []*replica
 }
 
-func listen(t *testing.T) *address {
+func listen(t *testing.T) *turns {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	a := &turns{}
+	var err error
+	if a.Service, err = service.Listen(a.next); err != nil {
 		t.Fatal(err)
 	}
-	a := &address{Listener: listener}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			from, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go a.forward(from)
-		}
-	}()
+	t.Cleanup(func() { _ = a.Close() })
 	return a
 }
 
-func (a *address) String() string { return a.Addr().String() }
-
-func (a *address) lead(replicas ...*replica) {
+func (a *turns) lead(replicas ...*replica) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.replicas = replicas
 }
 
-func (a *address) forward(from net.Conn) {
-	defer func() { _ = from.Close() }()
+// next is one replica: what it does not answer is lost, and nobody else is asked.
+func (a *turns) next(yield func(string) bool) {
 	a.mu.Lock()
 	if len(a.replicas) == 0 {
 		a.mu.Unlock()
@@ -283,16 +272,7 @@ func (a *address) forward(from net.Conn) {
 	next := a.replicas[0]
 	a.replicas = append(a.replicas[1:len(a.replicas):len(a.replicas)], next)
 	a.mu.Unlock()
-	to, err := net.Dial("tcp", next.webhook)
-	if err != nil {
-		return
-	}
-	defer func() { _ = to.Close() }()
-	go func() {
-		_, _ = io.Copy(to, from)
-		_ = to.Close()
-	}()
-	_, _ = io.Copy(from, to)
+	yield(next.webhook)
 }
 
 func free(t *testing.T) string {
