@@ -51,18 +51,11 @@ func drain(args []string) (err error) {
 		return fmt.Errorf("unexpected argument %q; see manager drain --help", flags.Arg(0))
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
-	out, err := openLedger(*record)
+	cluster, end, err := begin(&options, *record)
 	if err != nil {
 		return err
 	}
-	if out != nil {
-		defer func() { err = errors.Join(err, out.Close()) }()
-		options.Ledger = out
-	}
-	cluster, err := config.GetConfig()
-	if err != nil {
-		return fmt.Errorf("finding a cluster; set --kubeconfig: %w", err)
-	}
+	defer func() { err = errors.Join(err, end()) }()
 	ctx := ctrl.SetupSignalHandler()
 	if *timeout > 0 {
 		var cancel context.CancelFunc

@@ -10,6 +10,7 @@ import (
 	"time"
 	_ "time/tzdata" // --time-zone works where the system has none
 
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -69,19 +70,11 @@ func run() (err error) {
 	}
 	options.Location = location
 
-	out, err := openLedger(*record)
+	cluster, end, err := begin(&options, *record)
 	if err != nil {
 		return err
 	}
-	if out != nil {
-		defer func() { err = errors.Join(err, out.Close()) }()
-		options.Ledger = out
-	}
-
-	cluster, err := config.GetConfig()
-	if err != nil {
-		return fmt.Errorf("finding a cluster; set --kubeconfig: %w", err)
-	}
+	defer func() { err = errors.Join(err, end()) }()
 	mgr, err := controllers.NewManager(cluster, options)
 	if err != nil {
 		return err
@@ -92,19 +85,25 @@ func run() (err error) {
 	return nil
 }
 
-// openLedger opens where the lines of the ledger go; nil: nowhere.
-func openLedger(name string) (*os.File, error) {
-	switch name {
-	case "":
-		return nil, nil
-	case "-":
-		return os.Stdout, nil
-	}
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+// begin finds the cluster and opens the ledger, which is closed at the end.
+func begin(options *controllers.Options, record string) (cluster *rest.Config, end func() error, err error) {
+	cluster, err = config.GetConfig()
 	if err != nil {
-		return nil, fmt.Errorf("--ledger: %w", err)
+		return nil, nil, fmt.Errorf("finding a cluster; set --kubeconfig: %w", err)
 	}
-	return file, nil
+	switch record {
+	case "":
+		return cluster, func() error { return nil }, nil
+	case "-":
+		options.Ledger = os.Stdout
+		return cluster, os.Stdout.Close, nil
+	}
+	file, err := os.OpenFile(record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--ledger: %w", err)
+	}
+	options.Ledger = file
+	return cluster, file.Close, nil
 }
 
 func hostname() string {
