@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,27 +23,15 @@ func TestEveryReasonIsProduced(t *testing.T) {
 	reasons := map[string]string{} // constants by what they say
 	documented := map[string]bool{}
 	list := regexp.MustCompile(`(?:True|False|is the problem:|before the end that time alone will\nbring:) ([A-Z][^;.]*)`)
-	for _, d := range parse(t, root+"api/v1alpha1/conditions.go").Decls {
-		constants, ok := d.(*ast.GenDecl)
-		if !ok || constants.Tok != token.CONST {
+	for text, value := range constants(t) {
+		if name := value.Names[0].Name; strings.HasPrefix(name, "Reason") {
+			reasons[text] = name
 			continue
 		}
-		for _, s := range constants.Specs {
-			value := s.(*ast.ValueSpec)
-			name := value.Names[0].Name
-			text, err := strconv.Unquote(value.Values[0].(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.HasPrefix(name, "Reason") {
-				reasons[text] = name
-				continue
-			}
-			for _, found := range list.FindAllStringSubmatch(value.Doc.Text(), -1) {
-				for _, word := range regexp.MustCompile(`\([^)]*\)|[\s,]+`).Split(found[1], -1) {
-					if regexp.MustCompile(`^[A-Z][a-z]+[A-Z0-9]?\w*$`).MatchString(word) {
-						documented[word] = true
-					}
+		for _, found := range list.FindAllStringSubmatch(value.Doc.Text(), -1) {
+			for _, word := range regexp.MustCompile(`\([^)]*\)|[\s,]+`).Split(found[1], -1) {
+				if regexp.MustCompile(`^[A-Z][a-z]+[A-Z0-9]?\w*$`).MatchString(word) {
+					documented[word] = true
 				}
 			}
 		}
@@ -88,4 +77,27 @@ func parse(t *testing.T, path string) *ast.File {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// constants are those of the API's conditions and reasons, by what they say.
+func constants(t *testing.T) iter.Seq2[string, *ast.ValueSpec] {
+	t.Helper()
+	return func(yield func(string, *ast.ValueSpec) bool) {
+		for _, d := range parse(t, root+"api/v1alpha1/conditions.go").Decls {
+			group, ok := d.(*ast.GenDecl)
+			if !ok || group.Tok != token.CONST {
+				continue
+			}
+			for _, s := range group.Specs {
+				value := s.(*ast.ValueSpec)
+				text, err := strconv.Unquote(value.Values[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !yield(text, value) {
+					return
+				}
+			}
+		}
+	}
 }
