@@ -60,6 +60,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	g.Eventually(second.ready).Should(Succeed())
 
 	g.Expect(c.publish(ctx, time.Now().UTC().AddDate(0, -4, 0).Year())).To(Succeed())
+	g.Expect(c.adopt(ctx)).To(Succeed())
 	biller := func() client.Object {
 		return builder.Pod("billing-entrustee", "biller").Purpose("billing").Entrustment("fees").Obj()
 	}
@@ -120,11 +121,14 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		g.Eventually(delivered).Should(Succeed())
 		running := biller()
 		g.Expect(c.admin.Create(ctx, running)).To(Succeed())
+		planner := builder.Pod("courier", "route-planner").Purpose("delivery").Entrustment("delivery-by-courier").Obj()
+		g.Expect(c.admin.Create(ctx, planner)).To(Succeed())
 		g.Expect(c.admitted(ctx, g)).NotTo(BeEmpty())
 
 		c.drain(t) // while the replicas are there
 		g.Expect(c.admitted(ctx, g)).To(BeEmpty(), "when the hook has succeeded")
 		g.Expect(apierrors.IsNotFound(c.admin.Get(ctx, client.ObjectKeyFromObject(running), running))).To(BeTrue(), "what has an open connection is ended")
+		g.Expect(apierrors.IsNotFound(c.admin.Get(ctx, client.ObjectKeyFromObject(planner), planner))).To(BeTrue(), "stores that only reported are closed too")
 		closed := c.access(ctx, g)
 		g.Expect(c.uninstall(t)).To(Succeed())
 		first.end(syscall.SIGTERM)
