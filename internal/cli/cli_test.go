@@ -169,8 +169,13 @@ func TestWhatIsNoQuestionExitsWithTwo(t *testing.T) {
 		args []string
 		want string
 	}{
-		"an unknown command":        {[]string{"may"}, `error: unknown command "may" for "kubectl entrust"` + "\n"},
-		"an unknown flag":           {can("--who", "me"), "error: unknown flag: --who\n"},
+		"an unknown command":        {[]string{"xyzzy"}, `error: there is no command "kubectl entrust xyzzy"; see kubectl entrust --help` + "\n"},
+		"a command that is close":   {[]string{"cann", "-f", policy}, `error: there is no command "kubectl entrust cann"; did you mean can?` + "\n"},
+		"an unknown report":         {[]string{"report", "finding", "-f", policy}, `error: there is no command "kubectl entrust report finding"; did you mean findings?` + "\n"},
+		"an unknown shell":          {[]string{"completion", "ksh"}, `error: there is no command "kubectl entrust completion ksh"; did you mean `},
+		"an argument too few":       {[]string{"who", "-f", policy}, "error: 0 arguments given; usage: kubectl entrust who NAMESPACE/STORE [flags]\n"},
+		"an argument too many":      {[]string{"who", "-f", policy, "a/b", "c/d"}, "error: 2 arguments given; usage: kubectl entrust who NAMESPACE/STORE [flags]\n"},
+		"an unknown flag":           {can("--who", "me"), "error: unknown flag: --who; see kubectl entrust can --help\n"},
 		"no purpose":                {can("-f", policy, "--store", "a/b"), "error: --purpose is required\n"},
 		"no store":                  {can("-f", policy, "--purpose", "p"), "error: --store is required\n"},
 		"no namespace":              {can("-f", policy, "--purpose", "p", "--store", "a/b"), required},
@@ -194,7 +199,7 @@ func TestWhatIsNoQuestionExitsWithTwo(t *testing.T) {
 		"requests that are not there":   {can("-f", policy, "--requests", "none.jsonl"), "error: --requests: open none.jsonl: no such file or directory\n"},
 		"a matrix of broken files":      {[]string{"matrix", "-f", broken}, "error: " + broken + ":1: document 1: "},
 		"a matrix in an unknown format": {[]string{"matrix", "-o", "text"}, `error: invalid argument "text" for "-o, --output" flag: must be one of table, json, csv` + "\n"},
-		"an argument to version":        {[]string{"version", "x"}, `error: unknown command "x" for "kubectl entrust version"` + "\n"},
+		"an argument to version":        {[]string{"version", "x"}, "error: 1 argument given; usage: kubectl entrust version [flags]\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, wrong := command(t, strings.NewReader(""), test.args...)

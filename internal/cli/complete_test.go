@@ -15,6 +15,7 @@ func TestCompletion(t *testing.T) {
 		"no second store":         {[]string{"who", "-f", policy, "data-billing/billing-ledger", ""}, ""},
 		"a purpose":               {[]string{"can", "-f", policy, "--purpose", "billing"}, "billing\nbilling-and-points"},
 		"a contract":              {[]string{"why", "-f", policy, "--entrustment", "fees"}, "fees\nfees-print-mailing"},
+		"a party":                 {[]string{"report", "access", "-f", policy, "--party", "billing"}, "billing-entrustee"},
 		"a format":                {[]string{"lint", "-o", "s"}, "table\njson\nsarif"},
 		"a Service":               {[]string{"bootstrap", "-f", "../../config/samples/adoption", ""}, "orders-data/orders-db\norders-data/orders-db-nodes"},
 		"no Service of a cluster": {[]string{"bootstrap", ""}, ""},

@@ -40,7 +40,7 @@ it. Not seen are authorizers other than RBAC, and who the members of a group are
 
   # One store, for a program
   kubectl entrust exposure data-billing/billing-ledger -o json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: func(command *cobra.Command, args []string) error { return e.run(command.Context(), args) },
 	}
 	command.ValidArgsFunction = e.completeStore(0)
@@ -65,7 +65,7 @@ func (e *exposed) run(ctx context.Context, args []string) error {
 			return err
 		}
 		if snapshot.Store(key) == nil {
-			return fmt.Errorf("PersonalDataStore %s does not exist", key)
+			return missingStore(snapshot, key)
 		}
 		stores = []types.NamespacedName{key}
 	}

@@ -25,7 +25,6 @@ func newLedger(kube *genericclioptions.ConfigFlags, streams genericiooptions.IOS
 	command := &cobra.Command{
 		Use:   "ledger",
 		Short: "Prove the record that the operator keeps",
-		Args:  cobra.NoArgs,
 	}
 	command.AddCommand(newLedgerVerify(kube, streams))
 	return command
@@ -58,7 +57,7 @@ Exit codes: 0 intact, 1 not intact, 2 anything wrong with the call, the files or
 
   # Follow files, and make sure that nothing is missing at their end
   kubectl entrust ledger verify --heads ledger-2026-10.jsonl ledger-2026-11.jsonl`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: func(command *cobra.Command, files []string) error { return v.run(command.Context(), files) },
 	}
 	command.Flags().BoolVar(&v.heads, "heads", false, "Compare the ends with the heads that are kept in the cluster")

@@ -38,7 +38,7 @@ func TestLedgerVerify(t *testing.T) {
 		},
 		"no ledger":         {stdin: "started\n", args: []string{"-"}, code: exitWrong, out: "", wrong: "error: there is no entry of a ledger\n"},
 		"no file":           {args: []string{file + "x"}, code: exitWrong, wrong: "error: open " + file + "x: no such file or directory\n"},
-		"no argument":       {code: exitWrong, wrong: "error: requires at least 1 arg(s), only received 0\n"},
+		"no argument":       {code: exitWrong, wrong: "error: 0 arguments given; usage: kubectl entrust ledger verify FILE... [flags]\n"},
 		"the input twice":   {args: []string{"-", "-"}, code: exitWrong, wrong: "error: the standard input (-) can be read once\n"},
 		"without a cluster": {args: []string{"--heads", file}, code: exitWrong, wrong: "error: read the heads of the ledger: "},
 	} {

@@ -147,7 +147,7 @@ func writeLint(out io.Writer, rows []lintRow) error {
 	if err := t.write(out, newPalette(out)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d errors, %d warnings, %d notes\n", counts[lint.Error], counts[lint.Warning], counts[lint.Note])
+	_, err := fmt.Fprintf(out, "%s, %s, %s\n", counted(counts[lint.Error], "error"), counted(counts[lint.Warning], "warning"), counted(counts[lint.Note], "note"))
 	return err
 }
 

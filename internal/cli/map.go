@@ -45,6 +45,7 @@ focus. The page needs nothing else and loads nothing.`,
 	}
 	m.addFlags(command)
 	command.Flags().StringVar(&m.party, "party", "", "DataProcessor to draw, with what concerns it (default all)")
+	m.completeFlags(command, map[string]string{"party": "DataProcessor"})
 	outputFlag(command, &m.output, "html", "svg", "dot", "mermaid")
 	return command
 }

@@ -58,7 +58,7 @@ Exit codes, as of kubectl diff: 0 nothing changes, 1 something does, 2 anything 
 
   # The same of files
   kubectl entrust plan -f policy/ --against policy/ --until 2027-07-01T00:00:00Z`,
-		Args: cobra.MatchAll(cobra.NoArgs, p.namesFiles),
+		Args: cobra.MatchAll(takes(0, 0), p.namesFiles),
 		RunE: func(command *cobra.Command, _ []string) error { return p.run(command.Context()) },
 	}
 	p.addFlags(command)
@@ -156,7 +156,7 @@ type planStep struct {
 
 type grantChange struct {
 	entrustment.GrantChange
-	Workloads []gather.Workload // that lose it
+	Workloads []gather.Workload // that lose it; nil: not known
 }
 
 type planned struct {
@@ -169,6 +169,9 @@ func (p *planned) add(old, next *entrustment.Snapshot, workloads []gather.Worklo
 	step := planStep{At: next.Now(), Contracts: next.ContractChanges(old)}
 	for _, change := range next.GrantChanges(old) {
 		hit := grantChange{GrantChange: change}
+		if change.Gained || workloads != nil {
+			hit.Workloads = []gather.Workload{}
+		}
 		for i := range workloads {
 			w := &workloads[i]
 			if !change.Gained && w.Namespace == change.Namespace && loses(w, change, old, next) {
@@ -207,7 +210,7 @@ func (c *grantChange) columns(zone *time.Location) []string {
 	}
 	return []string{
 		word, c.Namespace, cmp.Or(c.Entrustment, "-"), c.Store.String(), strings.Join(c.Purposes, ","), when(c.Until, zone),
-		cmp.Or(strings.Join(podNames(c.Workloads), ","), "-"), cmp.Or(string(c.Reason), "-"),
+		podList(c.Workloads), cmp.Or(string(c.Reason), "-"),
 	}
 }
 
@@ -286,7 +289,7 @@ func (p *planned) write(out io.Writer, zone *time.Location, instants bool) error
 // summary counts purposes at stores, which is what a grant is.
 func (p *planned) summary() string {
 	gained, lost := 0, 0
-	hit := map[string]bool{}
+	hit, unknown := map[string]bool{}, false
 	for i := range p.Steps {
 		for j := range p.Steps[i].Grants {
 			g := &p.Steps[i].Grants[j]
@@ -295,12 +298,16 @@ func (p *planned) summary() string {
 			} else {
 				lost += len(g.Purposes)
 			}
+			unknown = unknown || g.Workloads == nil
 			for k := range g.Workloads {
 				hit[g.Workloads[k].String()] = true
 			}
 		}
 	}
-	text := fmt.Sprintf("%d gained, %d lost, %d pods hit", gained, lost, len(hit))
+	text := fmt.Sprintf("%d gained, %d lost, %s hit", gained, lost, counted(len(hit), "pod"))
+	if unknown {
+		text = fmt.Sprintf("%d gained, %d lost, pods unknown", gained, lost)
+	}
 	if len(p.Steps) == 0 {
 		text = "Nothing changes"
 	}

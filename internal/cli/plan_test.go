@@ -50,7 +50,7 @@ func TestPlan(t *testing.T) {
 		"nothing": {code: exitAllowed, says: []string{"Nothing changes.\n"}},
 		"a purpose of a contract is narrowed": {
 			change: []string{"  entrusteeName: billing-entrustee\n", "  entrusteeName: billing-entrustee\n  prohibitedPurposes: [billing]\n"}, code: exitDenied,
-			says: []string{"lost    billing-entrustee", "deployment/invoice-calculation", "PurposeNotEntrusted", "1 pods hit."},
+			says: []string{"lost    billing-entrustee", "deployment/invoice-calculation", "PurposeNotEntrusted", "1 pod hit."},
 		},
 		"a contract longer than the one above": {
 			change: []string{modellingEnds, `notAfter: "2027-12-28T00:00:00+09:00"`}, code: exitRefused,
@@ -124,7 +124,7 @@ func TestPlansThatAreNone(t *testing.T) {
 		"nothing to plan":       {nil, "error: what is to change? Files go with -f; --until follows time alone\n"},
 		"against without files": {[]string{"--against", policy, "--until", "2027-01-01T00:00:00Z"}, "error: --against and --prune take the files of the change with -f\n"},
 		"an instant and a time": {[]string{"-f", policy, "--at", "2027-01-01T00:00:00Z", "--until", "2027-01-01T00:00:00Z"}, "error: if any flags in the group [at until] are set none of the others can be; [at until] were all set\n"},
-		"an argument":           {[]string{"x"}, `error: unknown command "x" for "kubectl entrust plan"` + "\n"},
+		"an argument":           {[]string{"x"}, "error: 1 argument given; usage: kubectl entrust plan [-f FILES [--against FILES]] [--at INSTANT | --until INSTANT] [flags]\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if code, out, wrong := command(t, nil, append([]string{"plan"}, test.args...)...); code != exitWrong || wrong != test.want {

@@ -23,7 +23,6 @@ func newReport(from source) *cobra.Command {
 
 Each column says where it comes from: declared by people, derived from that, observed in the cluster, or unknown to it and
 left blank. Files show nothing of what only a cluster can.`,
-		Args: cobra.NoArgs,
 	}
 	command.AddCommand(
 		newReportKind(from, reportKind{
@@ -150,6 +149,7 @@ func (r *reporter) command(kind reportKind, run func(*report.World) error) *cobr
 	r.addFlags(command)
 	flags := command.Flags()
 	flags.StringVar(&r.party, "party", "", "DataProcessor to report on (default all)")
+	r.completeFlags(command, map[string]string{"party": "DataProcessor"})
 	flags.BoolVar(&r.bom, "bom", false, "Begin CSV with a byte order mark, which some spreadsheets need to see UTF-8")
 	outputFlag(command, &r.output, kind.formats...)
 	return command

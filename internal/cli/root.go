@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/clock"
@@ -54,9 +55,8 @@ func newRoot(streams genericiooptions.IOStreams, clock clock.PassiveClock, versi
 The questions are answered for a cluster, which kubectl's own flags select, or with -f for files that need no cluster.
 
 Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or the cluster.`,
-		SilenceErrors:      true,
-		SilenceUsage:       true,
-		DisableSuggestions: true, // they take several lines
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -85,12 +85,56 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 		&cobra.Command{
 			Use:   "version",
 			Short: "Print the version",
-			Args:  cobra.NoArgs,
+			Args:  takes(0, 0),
 			RunE: func(*cobra.Command, []string) error {
 				_, err := fmt.Fprintln(streams.Out, version)
 				return err
 			},
 		},
 	)
+	root.InitDefaultCompletionCmd()
+	group(root)
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		if command.HasSubCommands() && command.Flags().NArg() > 0 { // the flags are those of a command that there is not
+			return command.ValidateArgs(command.Flags().Args())
+		}
+		if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+			return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
+		}
+		return err
+	})
 	return root
+}
+
+// group makes a word that is no command a mistake, also below others: cobra would show the help, and end as if all were well.
+func group(command *cobra.Command) {
+	if !command.HasSubCommands() {
+		return
+	}
+	command.DisableFlagsInUseLine = true
+	command.SuggestionsMinimumDistance = 2
+	command.RunE = func(command *cobra.Command, _ []string) error { return command.Help() }
+	command.Args = func(command *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		help := "see " + command.CommandPath() + " --help"
+		if near := command.SuggestionsFor(args[0]); len(near) > 0 {
+			help = "did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return fmt.Errorf("there is no command %q; %s", command.CommandPath()+" "+args[0], help)
+	}
+	for _, below := range command.Commands() {
+		group(below)
+	}
+}
+
+// takes is how many arguments a command takes; a negative most is any number.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(command *cobra.Command, args []string) error {
+		if len(args) < least || most >= 0 && len(args) > most {
+			return fmt.Errorf("%s given; usage: %s", counted(len(args), "argument"), command.UseLine())
+		}
+		return nil
+	}
 }

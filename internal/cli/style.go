@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -26,9 +27,9 @@ const (
 // palette writes in colours, or not.
 type palette struct{ on bool }
 
-// newPalette has colours on a terminal, unless NO_COLOR says otherwise (no-color.org).
+// newPalette has colours on a terminal that has them, unless NO_COLOR says otherwise (no-color.org).
 func newPalette(out io.Writer) palette {
-	return palette{os.Getenv("NO_COLOR") == "" && isTerminal(out)}
+	return palette{os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(out)}
 }
 
 func isTerminal(stream any) bool {
@@ -109,6 +110,14 @@ func writeIndented(out io.Writer, value any) error {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)
+}
+
+// counted is a number of things, for people.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
 }
 
 // when writes an instant for people; zero is never.

@@ -55,7 +55,7 @@ Exit codes: 0 enforced, 1 not enforced: the second pod got through, 2 nothing wa
 
   # With an image from a registry of one's own
   kubectl entrust verify data-billing/billing-ledger --image registry.example.com/tools/busybox:1`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(command *cobra.Command, args []string) error { return v.run(command.Context(), args[0]) },
 	}
 	v.zone.Location = time.UTC

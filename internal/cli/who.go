@@ -45,7 +45,7 @@ it and have not ended; with -f the workloads of the files. The store's own pods 
 
   # Who will at the end of the year, by a policy that is not applied yet?
   kubectl entrust who data-usage/usage-pseudonymised -f policy/ --at 2026-12-31T00:00:00+09:00`,
-		Args: cobra.MatchAll(cobra.ExactArgs(1), w.namesFiles),
+		Args: cobra.MatchAll(takes(1, 1), w.namesFiles),
 		RunE: func(command *cobra.Command, args []string) error { return w.run(command.Context(), args[0]) },
 	}
 	w.addFlags(command)
@@ -112,8 +112,8 @@ type reached struct {
 type reachGrant struct {
 	entrustment.Grant
 	Party string
-	Until time.Time // the earliest end of one of the purposes; zero: none ends
-	Pods  []gather.Workload
+	Until time.Time         // the earliest end of one of the purposes; zero: none ends
+	Pods  []gather.Workload // nil: not known
 }
 
 func reachOf(s *entrustment.Snapshot, key types.NamespacedName, pods []gather.Workload) reached {
@@ -136,7 +136,9 @@ func reachOf(s *entrustment.Snapshot, key types.NamespacedName, pods []gather.Wo
 				row.Until = until
 			}
 		}
-		row.Pods = byGrant[[2]string{grant.Namespace, grant.Entrustment}]
+		if row.Pods = byGrant[[2]string{grant.Namespace, grant.Entrustment}]; row.Pods == nil && pods != nil {
+			row.Pods = []gather.Workload{}
+		}
 		r.Grants = append(r.Grants, row)
 	}
 	return r
@@ -197,9 +199,9 @@ func (r *reached) write(out io.Writer, zone *time.Location, wide, files bool) er
 	t := newTable("PARTY", "ENTRUSTMENT", "NAMESPACE", "PURPOSES", "UNTIL", what)
 	for i := range r.Grants {
 		g := &r.Grants[i]
-		pods := strconv.Itoa(len(g.Pods))
-		if wide || files {
-			pods = cmp.Or(strings.Join(podNames(g.Pods), ","), "-")
+		pods := podList(g.Pods)
+		if !wide && !files && g.Pods != nil {
+			pods = strconv.Itoa(len(g.Pods))
 		}
 		t.add(g.Party, cmp.Or(g.Entrustment, "-"), g.Namespace, strings.Join(g.Purposes, ","), when(g.Until, zone), pods)
 	}
@@ -228,7 +230,19 @@ func (r *reached) write(out io.Writer, zone *time.Location, wide, files bool) er
 	return nil
 }
 
+// podList is what a table says of pods.
+func podList(pods []gather.Workload) string {
+	if pods == nil {
+		return "<unknown>"
+	}
+	return cmp.Or(strings.Join(podNames(pods), ","), "-")
+}
+
+// podNames are nil where the pods are not known.
 func podNames(pods []gather.Workload) []string {
+	if pods == nil {
+		return nil
+	}
 	names := make([]string, len(pods))
 	for i := range pods {
 		names[i] = pods[i].Name
@@ -253,7 +267,7 @@ type (
 		Namespace   string   `json:"namespace"`
 		Purposes    []string `json:"purposes"`
 		NotAfter    *string  `json:"notAfter"` // null: never by time alone
-		Pods        []string `json:"pods"`     // or workloads of files, as KIND/NAME
+		Pods        []string `json:"pods"`     // or workloads of files, as KIND/NAME; null: not known
 	}
 )
 

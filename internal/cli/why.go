@@ -46,7 +46,7 @@ Exit codes: 0 allowed, 1 denied, 2 anything wrong with the call, the files or th
 
   # And if they declared billing?
   kubectl entrust why namespace/campaign-entrustee data-billing/billing-ledger -f policy/ --purpose billing`,
-		Args: cobra.MatchAll(cobra.ExactArgs(2), w.namesFiles),
+		Args: cobra.MatchAll(takes(2, 2), w.namesFiles),
 		RunE: func(command *cobra.Command, args []string) error { return w.run(command.Context(), args[0], args[1]) },
 	}
 	w.addFlags(command)

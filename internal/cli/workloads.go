@@ -112,7 +112,7 @@ func declaringPods(ctx context.Context, reader client.Reader) ([]gather.Workload
 	if err := reader.List(ctx, list, client.HasLabels{v1alpha1.LabelPurpose}); err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
-	var pods []gather.Workload
+	pods := []gather.Workload{}
 	for i := range list.Items {
 		pod := &list.Items[i]
 		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
@@ -129,7 +129,7 @@ func sortWorkloads(list []gather.Workload) {
 }
 
 // workloads are the pods of the cluster, or what makes pods in the files, that declare a purpose. Whoever may not list pods is
-// told so, and gets none.
+// told so, and gets nil: none is another answer.
 func (s *source) workloads(ctx context.Context, files *gather.Files) ([]gather.Workload, error) {
 	if files == nil {
 		reader, err := s.client()
@@ -143,7 +143,7 @@ func (s *source) workloads(ctx context.Context, files *gather.Files) ([]gather.W
 		}
 		return pods, err
 	}
-	var found []gather.Workload
+	found := []gather.Workload{}
 	for _, w := range files.Workloads {
 		if purpose, _, _, _ := w.Declares(); purpose != "" && w.Kind != "ServiceAccount" {
 			found = append(found, w)
