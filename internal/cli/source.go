@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -135,7 +136,10 @@ func (s *source) inputs(ctx context.Context) (entrustment.Inputs, *gather.Files,
 	}
 	defer working(s.streams, "reading the cluster")()
 	in, err := s.fromCluster(ctx)
-	if err != nil {
+	switch {
+	case apierrors.IsForbidden(err):
+		err = fmt.Errorf("read the cluster: %w; the ClusterRole entrustment-auditor lets one read it, kubectl apply --dry-run=server asks about a pod without it, and -f reads files", err)
+	case err != nil:
 		err = fmt.Errorf("read the cluster (-f reads files instead): %w", err)
 	}
 	return in, nil, err

@@ -55,16 +55,20 @@ var (
 	readPolicies = attributes{"list", "networkpolicies.networking.k8s.io", "data-billing"}
 	openPolicies = attributes{"delete", "networkpolicies.networking.k8s.io", "data-billing"}
 	readEvents   = attributes{"list", "events.events.k8s.io", "data-billing"}
+	getEvents    = attributes{"list", "events.", "data-billing"} // as kubectl asks for them
+	readSpaces   = attributes{"list", "namespaces.", ""}
+	readBindings = attributes{"list", "rolebindings.rbac.authorization.k8s.io", "data-billing"}
+	bindPeople   = attributes{"create", "rolebindings.rbac.authorization.k8s.io", "data-billing"}
 )
 
 // rights are all that people may do of what is asked here; everything else they may not.
 var rights = map[string][]attributes{
-	"officer":   {readAccess, ownAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties},
+	"officer":   {readAccess, ownAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties, readSpaces},
 	"owner":     {writeStore, readStore, ownAccess},
 	"entrustee": {entrust, readContract, readPurposes, readParties},
 	"developer": {readAccess},
 	"reader":    {readPurposes},
-	"auditor":   {readAccess, ownAccess, readStore, readContract, readPurposes, readParties, readPolicies, readEvents},
+	"auditor":   {readAccess, ownAccess, readStore, readContract, readPurposes, readParties, readPolicies, readEvents, getEvents, readSpaces, readBindings},
 	"nobody":    {},
 }
 
@@ -120,7 +124,7 @@ func (c *cluster) peopleMay(t *testing.T) {
 	c.hire(ctx, g)
 
 	all := []attributes{writeAccess, readAccess, writeStore, otherStore, readStore, entrust, terminate, readContract, publish, readPurposes, bindParty, readParties, inAnyName, writeStatus,
-		ownAccess, intervene, readSecrets, readPolicies, openPolicies, readEvents}
+		ownAccess, intervene, readSecrets, readPolicies, openPolicies, readEvents, getEvents, readSpaces, readBindings, bindPeople}
 	for person, allowed := range rights {
 		for _, a := range all {
 			g.Eventually(func() bool { return c.may(ctx, g, person, a) }).Should(Equal(slices.Contains(allowed, a)), "%s: %v", person, a)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/clock"
@@ -200,6 +202,33 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		}
 	})
 
+	It("answers those whose work it is, with the roles that ship", func(ctx context.Context) {
+		kubeconfigs := map[string][]byte{}
+		for _, object := range objectsOf("../../config/rbac/roles.yaml") {
+			if name := object.GetName(); name == "entrustment-auditor" || name == "entrustment-privacy-officer" {
+				role := &rbacv1.ClusterRole{}
+				Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, role)).To(Succeed())
+				kubeconfigs[name] = permitted(ctx, name, role)
+			}
+		}
+		asked := [][]string{{"matrix"}, {"who", "data-billing/billing-ledger"}, {"report", "access"}, {"map", "-o", "dot"}, {"plan", "-f", policy}}
+		for role, questions := range map[string][][]string{
+			"entrustment-privacy-officer": asked,
+			"entrustment-auditor":         append(asked, []string{"exposure"}, []string{"who", "data-billing/billing-ledger", "--effective"}),
+		} {
+			for _, args := range questions {
+				if args[0] != "exposure" {
+					args = append(slices.Clone(args), "--at", at)
+				}
+				var wrong string
+				Eventually(func() (code int) { // the authorizer hears of the binding by watching
+					_, wrong, code = entrust(ctx, kubeconfigs[role], args...)
+					return code
+				}).WithTimeout(30*time.Second).Should(BeZero(), func() string { return role + ": " + wrong })
+			}
+		}
+	})
+
 	It("drafts a policy for what runs, with the rights that the documentation tells of", func(ctx context.Context) {
 		for _, name := range []string{"orders-data", "storefront", "dispatch"} { // which nothing here could delete again
 			Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"uses": "orders"}}})).To(Succeed())
@@ -260,6 +289,7 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 		Expect(code).To(Equal(2))
 		Expect(out).To(BeEmpty())
 		Expect(wrong).To(And(HavePrefix("error: read the cluster"), ContainSubstring("forbidden"), ContainSubstring(`"nobody"`)))
+		Expect(wrong).To(And(ContainSubstring("ClusterRole entrustment-auditor"), ContainSubstring("kubectl apply --dry-run=server")), "what would help")
 	})
 })
 
