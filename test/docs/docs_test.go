@@ -12,6 +12,7 @@ import (
 
 	"entrustment.dev/operator/config/admission"
 	"entrustment.dev/operator/config/webhook"
+	"entrustment.dev/operator/controllers/snapshot"
 	"entrustment.dev/operator/internal/entrustment"
 	"entrustment.dev/operator/internal/gather"
 )
@@ -111,6 +112,28 @@ func TestEveryAlertIsDocumented(t *testing.T) {
 		if !strings.Contains(string(page), "\n## "+alert[1]+"\n") {
 			t.Errorf("docs/operations.md has no section %s", alert[1])
 		}
+	}
+}
+
+// What is compiled every minute is missed after a few, not after hours, and where the page on metrics says.
+func TestAnOldSnapshotIsToldInTime(t *testing.T) {
+	rules, err := os.ReadFile(root + "config/prometheus/prometheusrule.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(root + "docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	threshold := regexp.MustCompile(`max\(entrustment_snapshot_age_seconds\) > (\d+)`).FindStringSubmatch(string(rules))
+	if threshold == nil {
+		t.Fatal("no alert looks at the oldest snapshot")
+	}
+	if age, err := time.ParseDuration(threshold[1] + "s"); err != nil || age < 2*snapshot.Lookout || age > 3*snapshot.Lookout {
+		t.Errorf("told after %s (%v), and compiled every %s", age, err, snapshot.Lookout)
+	}
+	if !strings.Contains(string(page), "| it is over "+threshold[1]+":") {
+		t.Errorf("docs/metrics.md does not say that more than %s is too old", threshold[1])
 	}
 }
 
