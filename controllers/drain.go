@@ -20,8 +20,8 @@ import (
 const drainPoll = 500 * time.Millisecond
 
 // Drain prepares the cluster for the operator's removal, and says how it gets on. It takes the lead, and either withdraws every
-// access by being an operator to whom nothing is granted, and leaves everything closed; or it takes away all that the operator
-// made. The lease stays taken for removal.Hold afterwards.
+// access to the stores that cut by being an operator to whom they are suspended, and leaves them closed; or it takes away all that
+// the operator made. The lease stays taken for removal.Hold afterwards.
 func Drain(ctx context.Context, config *rest.Config, o Options, open bool, progress io.Writer) error {
 	live, err := client.New(config, client.Options{Scheme: newScheme()})
 	if err != nil {
@@ -48,11 +48,11 @@ func Drain(ctx context.Context, config *rest.Config, o Options, open bool, progr
 			return "", err
 		})
 	}
-	tell("withdrawing every access")
+	tell("withdrawing every access to what is enforced")
 	return withdraw(ctx, config, live, o, tell)
 }
 
-// withdraw runs an operator to whom nothing is granted until nothing is open.
+// withdraw runs an operator to whom every store that cuts is suspended, until nothing of that is left to do.
 func withdraw(ctx context.Context, config *rest.Config, live client.Reader, o Options, tell func(string, ...any)) error {
 	o.withdrawn, o.LeaderElection, o.HealthProbeBindAddress, o.MetricsBindAddress = true, false, "0", "0"
 	mgr, err := NewManager(config, o)
@@ -66,7 +66,7 @@ func withdraw(ctx context.Context, config *rest.Config, live client.Reader, o Op
 		defer stop()
 		ended <- mgr.Start(running)
 	}()
-	err = untilDone(running, tell, func(ctx context.Context) (string, error) { return removal.Open(ctx, live) })
+	err = untilDone(running, tell, func(ctx context.Context) (string, error) { return removal.Left(ctx, live) })
 	stop()
 	return errors.Join(err, <-ended)
 }

@@ -64,7 +64,7 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 	fits := &schema.Reconciler{Definitions: definitions, Changed: make(chan event.GenericEvent, 1)}
 	compiler.Amend, compiler.Amended = fits.Hold, fits.Changed
 	if o.withdrawn {
-		compiler.Amend = removal.Withdraw
+		compiler.Amend = removal.Withdraw(fits.Hold)
 	}
 	var (
 		publisher = compiler.Publisher
@@ -183,5 +183,5 @@ type Options struct {
 	Ledger  io.Writer // where its lines go; nil: nowhere, and no head is kept
 	Replica string    // name of this replica's chain in the ledger
 
-	withdrawn bool // nothing is granted, and nobody is served: the operator is being removed
+	withdrawn bool // stores that cut are closed, and nobody is served: the operator is being removed
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,16 +11,15 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"entrustment.dev/operator/controllers"
-	"entrustment.dev/operator/controllers/revocation"
 )
 
 const drainUsage = `Prepare the cluster for the removal of the operator.
 
-Without --open it withdraws every access, ends the pods that had one, and leaves every store closed. With --open it opens
-everything: it removes the rules of the API server, the policies, the delivered Secrets and the finalizers.
+Without --open it withdraws every access to the stores that are enforced, ends the pods that had one, and leaves these stores
+closed; those that only report stay as they are. With --open it opens everything: it removes the rules of the API server, the
+policies, the delivered Secrets and the finalizers. The flags that the operator was started with are for it, too.
 
 Usage: manager drain [flags]
 `
@@ -34,13 +32,10 @@ func drain(args []string) (err error) {
 		flags.PrintDefaults()
 	}
 	config.RegisterFlags(flags)
-	options := controllers.Options{Clock: clock.RealClock{}, RevocationGrace: revocation.Grace, Replica: cmp.Or(os.Getenv("POD_NAME"), hostname())}
+	options := controllers.Options{Clock: clock.RealClock{}}
+	common := define(flags, &options)
 	open := flags.Bool("open", false, "open everything, instead of leaving it closed")
 	timeout := flags.Duration("timeout", 5*time.Minute, "how long to wait until it is done; 0 waits without an end")
-	flags.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "the operator's own namespace")
-	record := flags.String("ledger", "-", "file to which the lines of the ledger are added; - is the standard output, empty turns it off")
-	logging := zap.Options{}
-	logging.BindFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -50,8 +45,7 @@ func drain(args []string) (err error) {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see manager drain --help", flags.Arg(0))
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
-	cluster, end, err := begin(&options, *record)
+	cluster, end, err := common.begin()
 	if err != nil {
 		return err
 	}
@@ -68,7 +62,7 @@ func drain(args []string) (err error) {
 	if *open {
 		fmt.Fprintln(os.Stderr, "everything is open: uninstall the operator now, before another replica leads")
 	} else {
-		fmt.Fprintln(os.Stderr, "everything is closed: uninstall the operator now, before another replica leads")
+		fmt.Fprintln(os.Stderr, "what was enforced is closed: uninstall the operator now, before another replica leads")
 	}
 	return nil
 }

@@ -42,17 +42,8 @@ func run() (err error) {
 	flag.StringVar(&options.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "host:port of /healthz and /readyz")
 	flag.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "host:port of /metrics; 0 turns it off")
 	flag.BoolVar(&options.LeaderElection, "leader-elect", false, "let one of several replicas write")
-	flag.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "the operator's own namespace, of its lease and its certificates")
-	flag.BoolVar(&options.CredentialReaders, "credential-readers", false,
-		"let ServiceAccounts that declare a purpose by their labels read the Secrets delivered for it through the API")
-	flag.DurationVar(&options.RevocationGrace, "revocation-grace", revocation.Grace,
-		"how long pods whose grant ended have to stop, at most; a pod that asks for less gets less; up to "+revocation.MaxGrace.String())
-	zone := flag.String("time-zone", "UTC", "IANA time zone of calendar dates, such as Asia/Tokyo")
-	record := flag.String("ledger", "-", "file to which the lines of the ledger are added; - is the standard output, empty turns it off")
-	flag.StringVar(&options.Replica, "replica", cmp.Or(os.Getenv("POD_NAME"), hostname()), "name of this replica's chain in the ledger")
+	common := define(flag.CommandLine, &options)
 	showVersion := flag.Bool("version", false, "print the version and exit")
-	logging := zap.Options{}
-	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
 
 	if *showVersion {
@@ -62,15 +53,7 @@ func run() (err error) {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see --help", flag.Arg(0))
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
-
-	location, err := time.LoadLocation(*zone)
-	if err != nil {
-		return fmt.Errorf("--time-zone must be an IANA name such as Asia/Tokyo: %w", err)
-	}
-	options.Location = location
-
-	cluster, end, err := begin(&options, *record)
+	cluster, end, err := common.begin()
 	if err != nil {
 		return err
 	}
@@ -85,24 +68,49 @@ func run() (err error) {
 	return nil
 }
 
-// begin finds the cluster and opens the ledger, which is closed at the end.
-func begin(options *controllers.Options, record string) (cluster *rest.Config, end func() error, err error) {
-	cluster, err = config.GetConfig()
-	if err != nil {
+// common are the flags of both commands. Both decide what is granted, so they have to decide alike.
+type common struct {
+	options *controllers.Options
+	zone    *string
+	record  *string
+	logging zap.Options
+}
+
+func define(flags *flag.FlagSet, options *controllers.Options) *common {
+	c := &common{options: options}
+	flags.StringVar(&options.Namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "entrustment-system"), "the operator's own namespace, of its lease and its certificates")
+	flags.BoolVar(&options.CredentialReaders, "credential-readers", false,
+		"let ServiceAccounts that declare a purpose by their labels read the Secrets delivered for it through the API")
+	flags.DurationVar(&options.RevocationGrace, "revocation-grace", revocation.Grace,
+		"how long pods whose grant ended have to stop, at most; a pod that asks for less gets less; up to "+revocation.MaxGrace.String())
+	flags.StringVar(&options.Replica, "replica", cmp.Or(os.Getenv("POD_NAME"), hostname()), "name of this replica's chain in the ledger")
+	c.zone = flags.String("time-zone", "UTC", "IANA time zone of calendar dates, such as Asia/Tokyo")
+	c.record = flags.String("ledger", "-", "file to which the lines of the ledger are added; - is the standard output, empty turns it off")
+	c.logging.BindFlags(flags)
+	return c
+}
+
+// begin does what the flags say, finds the cluster and opens the ledger, which is closed at the end.
+func (c *common) begin() (cluster *rest.Config, end func() error, err error) {
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&c.logging)))
+	if c.options.Location, err = time.LoadLocation(*c.zone); err != nil {
+		return nil, nil, fmt.Errorf("--time-zone must be an IANA name such as Asia/Tokyo: %w", err)
+	}
+	if cluster, err = config.GetConfig(); err != nil {
 		return nil, nil, fmt.Errorf("finding a cluster; set --kubeconfig: %w", err)
 	}
-	switch record {
+	switch *c.record {
 	case "":
 		return cluster, func() error { return nil }, nil
 	case "-":
-		options.Ledger = os.Stdout
+		c.options.Ledger = os.Stdout
 		return cluster, os.Stdout.Close, nil
 	}
-	file, err := os.OpenFile(record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(*c.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--ledger: %w", err)
 	}
-	options.Ledger = file
+	c.options.Ledger = file
 	return cluster, file.Close, nil
 }
 

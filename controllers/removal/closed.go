@@ -20,42 +20,59 @@ import (
 	"entrustment.dev/operator/internal/render"
 )
 
-// reasonRemoved is why every store counts as suspended.
+// reasonRemoved is why every store that cuts counts as suspended.
 const reasonRemoved = "entrustment-operator is being removed"
 
-// Withdraw returns inputs of which nothing follows but denials.
-func Withdraw(in entrustment.Inputs) (entrustment.Inputs, error) {
-	return in.Suspended(reasonRemoved), nil
+// Withdraw amends inputs, after others did, so that nothing but denials follows for the stores that cut. Those that only report keep
+// what they had: nothing was closed there that could be left open.
+func Withdraw(amend func(entrustment.Inputs) (entrustment.Inputs, error)) func(entrustment.Inputs) (entrustment.Inputs, error) {
+	return func(in entrustment.Inputs) (entrustment.Inputs, error) {
+		in, err := amend(in)
+		return in.Withdrawn(reasonRemoved), err
+	}
 }
 
 // managed selects what the operator made.
 var managed = client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy}
 
-// Open names one thing that lets somebody in still, or is about to be taken away; empty: there is none. The reader asks the API
+// Left names one thing that is not yet as an operator leaves it that withdrew everything: it lets somebody in to a store that cuts,
+// is about to be taken away, or would keep somebody from a store that only reports. Empty: there is none. The reader asks the API
 // server itself.
-func Open(ctx context.Context, live client.Reader) (string, error) {
-	for _, look := range []func(context.Context, client.Reader) (string, error){openStore, openOutside, openNamespace, openCredential, openReader} {
-		if open, err := look(ctx, live); open != "" || err != nil {
-			return open, err
+func Left(ctx context.Context, live client.Reader) (string, error) {
+	l := &look{live: live, reporting: map[string]bool{}, granted: map[types.NamespacedName]bool{}}
+	for _, at := range []func(context.Context) (string, error){l.stores, l.outside, l.namespaces, l.credentials, l.readers} {
+		if left, err := at(ctx); left != "" || err != nil {
+			return left, err
 		}
 	}
 	return "", nil
 }
 
-// openStore is a store whose policy is not the one of a store that nobody is granted.
-func openStore(ctx context.Context, live client.Reader) (string, error) {
+// look is one look at the cluster. What is seen first tells what may be seen later.
+type look struct {
+	live      client.Reader
+	reporting map[string]bool               // stores that only report
+	granted   map[types.NamespacedName]bool // Secrets that some grant lists
+}
+
+// stores looks for one whose policy is not that of a store that nobody is granted.
+func (l *look) stores(ctx context.Context) (string, error) {
 	stores := &v1alpha1.PersonalDataStoreList{}
-	if err := live.List(ctx, stores); err != nil {
+	if err := l.live.List(ctx, stores); err != nil {
 		return "", fmt.Errorf("listing the stores: %w", err)
 	}
-	withdrawn := entrustment.Inputs{Stores: pointers(stores.Items)}.Suspended(reasonRemoved)
-	for _, store := range withdrawn.Stores {
+	for i := range stores.Items {
+		store := &stores.Items[i]
+		if entrustment.Reports(store) {
+			l.reporting[client.ObjectKeyFromObject(store).String()] = true
+			continue
+		}
 		want := render.NetworkPolicy(store, nil)
 		if want == nil {
 			continue
 		}
 		policy := &networkingv1.NetworkPolicy{}
-		err := live.Get(ctx, types.NamespacedName{Namespace: store.Namespace, Name: *want.Name}, policy)
+		err := l.live.Get(ctx, types.NamespacedName{Namespace: store.Namespace, Name: *want.Name}, policy)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return "", fmt.Errorf("reading the policy of PersonalDataStore %s/%s: %w", store.Namespace, store.Name, err)
 		}
@@ -66,18 +83,10 @@ func openStore(ctx context.Context, live client.Reader) (string, error) {
 	return "", nil
 }
 
-func pointers[T any](items []T) []*T {
-	all := make([]*T, len(items))
-	for i := range items {
-		all[i] = &items[i]
-	}
-	return all
-}
-
-// openOutside is a policy that passes somebody on to a store outside the cluster.
-func openOutside(ctx context.Context, live client.Reader) (string, error) {
+// outside looks for a policy that passes somebody on to a store outside the cluster: one that only reports has none.
+func (l *look) outside(ctx context.Context) (string, error) {
 	policies := &policyv1alpha2.ClusterNetworkPolicyList{}
-	if err := live.List(ctx, policies, managed); err != nil {
+	if err := l.live.List(ctx, policies, managed); err != nil {
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			return "", nil // there is no such kind
 		}
@@ -93,38 +102,57 @@ func openOutside(ctx context.Context, live client.Reader) (string, error) {
 	return "", nil
 }
 
-// openNamespace is one that is granted something, or in which pods are being ended.
-func openNamespace(ctx context.Context, live client.Reader) (string, error) {
+// namespaces looks for one that is granted a store that cuts, or in which pods are being ended. Of grants for stores that only
+// report, those are left that ask pods for a deadline.
+func (l *look) namespaces(ctx context.Context) (string, error) {
 	accesses := &v1alpha1.PersonalDataAccessList{}
-	if err := live.List(ctx, accesses); err != nil {
+	if err := l.live.List(ctx, accesses); err != nil {
 		return "", fmt.Errorf("listing what namespaces are granted: %w", err)
 	}
 	for i := range accesses.Items {
 		access := &accesses.Items[i]
-		switch {
-		case len(access.Grants) > 0:
-			return fmt.Sprintf("namespace %s is granted purpose %s", access.Namespace, access.Grants[0].Purpose), nil
-		case len(access.Draining) > 0:
-			return fmt.Sprintf("pods for purpose %s are being ended in namespace %s", access.Draining[0].Purpose, access.Namespace), nil
+		for j := range access.Grants {
+			grant := &access.Grants[j]
+			switch {
+			case l.cuts(grant.Stores):
+				return fmt.Sprintf("namespace %s is granted purpose %s", access.Namespace, grant.Purpose), nil
+			case grant.PodDeadline == v1alpha1.PodDeadlineArmed:
+				return fmt.Sprintf("pods for purpose %s need a deadline in namespace %s", grant.Purpose, access.Namespace), nil
+			}
+			for _, secret := range grant.Secrets {
+				l.granted[types.NamespacedName{Namespace: access.Namespace, Name: secret}] = true
+			}
+		}
+		for j := range access.Draining {
+			if note := &access.Draining[j]; l.cuts(note.Stores) {
+				return fmt.Sprintf("pods for purpose %s are being ended in namespace %s", note.Purpose, access.Namespace), nil
+			}
 		}
 	}
 	return "", nil
 }
 
-// openCredential is a delivered Secret. There is none where the operator did not bind itself to the right to make it.
-func openCredential(ctx context.Context, live client.Reader) (string, error) {
-	namespaces, err := entered(ctx, live)
+// cuts says whether one of the stores does not only report. One that is not known does not.
+func (l *look) cuts(stores []string) bool {
+	return len(stores) == 0 || slices.ContainsFunc(stores, func(store string) bool { return !l.reporting[store] })
+}
+
+// credentials looks for a delivered Secret that nobody is granted. There is none where the operator did not bind itself to the
+// right to make it.
+func (l *look) credentials(ctx context.Context) (string, error) {
+	namespaces, err := entered(ctx, l.live)
 	if err != nil {
 		return "", err
 	}
 	for _, namespace := range namespaces {
 		secrets := &corev1.SecretList{}
-		if err := live.List(ctx, secrets, managed, client.InNamespace(namespace)); err != nil {
+		if err := l.live.List(ctx, secrets, managed, client.InNamespace(namespace)); err != nil {
 			return "", fmt.Errorf("listing the Secrets of namespace %s: %w", namespace, err)
 		}
 		for i := range secrets.Items {
-			if _, delivered := render.Delivered(&secrets.Items[i]); delivered {
-				return fmt.Sprintf("Secret %s/%s is delivered", namespace, secrets.Items[i].Name), nil
+			secret := &secrets.Items[i]
+			if _, delivered := render.Delivered(secret); delivered && !l.granted[client.ObjectKeyFromObject(secret)] {
+				return fmt.Sprintf("Secret %s/%s is delivered", namespace, secret.Name), nil
 			}
 		}
 	}
@@ -145,15 +173,20 @@ func entered(ctx context.Context, live client.Reader) (namespaces []string, err 
 	return namespaces, nil
 }
 
-// openReader is a Role that lets an account read a credential.
-func openReader(ctx context.Context, live client.Reader) (string, error) {
+// readers looks for a Role that lets an account read a credential that nobody is granted.
+func (l *look) readers(ctx context.Context) (string, error) {
 	roles := &rbacv1.RoleList{}
-	if err := live.List(ctx, roles, managed); err != nil {
+	if err := l.live.List(ctx, roles, managed); err != nil {
 		return "", fmt.Errorf("listing the Roles: %w", err)
 	}
 	for i := range roles.Items {
-		if render.IsReader(&roles.Items[i]) {
-			return fmt.Sprintf("Role %s/%s lets an account read a credential", roles.Items[i].Namespace, roles.Items[i].Name), nil
+		role := &roles.Items[i]
+		for j := range role.Rules {
+			if render.IsReader(role) && slices.ContainsFunc(role.Rules[j].ResourceNames, func(secret string) bool {
+				return !l.granted[types.NamespacedName{Namespace: role.Namespace, Name: secret}]
+			}) {
+				return fmt.Sprintf("Role %s/%s lets an account read a credential", role.Namespace, role.Name), nil
+			}
 		}
 	}
 	return "", nil

@@ -8,10 +8,17 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 )
 
-// Suspended returns the inputs with every store suspended for a reason: nothing is granted.
-func (in Inputs) Suspended(reason string) Inputs {
+// Withdrawn returns the inputs as they are to be when nobody enforces them any more, for a reason: every store that cuts is
+// suspended, so that all that is granted is for stores that only report. Those end no pod, and nobody is left to give a new pod
+// the deadline without which it is refused: so no contract asks for one.
+func (in Inputs) Withdrawn(reason string) Inputs {
 	in.Stores = each(in.Stores, (*v1alpha1.PersonalDataStore).DeepCopy, func(s *v1alpha1.PersonalDataStore) {
-		s.Spec.Suspended, s.Spec.SuspendedReason = true, reason
+		if !Reports(s) {
+			s.Spec.Suspended, s.Spec.SuspendedReason = true, reason
+		}
+	})
+	in.Entrustments = each(in.Entrustments, (*v1alpha1.Entrustment).DeepCopy, func(e *v1alpha1.Entrustment) {
+		e.Spec.PodDeadline = v1alpha1.PodDeadlineOff
 	})
 	return in
 }

@@ -60,3 +60,47 @@ func TestHeld(t *testing.T) {
 		}
 	}
 }
+
+// Whoever withdraws closes what was closed, and leaves to stores that only report what they had.
+func TestWithdrawn(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	world := func() entrustment.Inputs {
+		return entrustment.Inputs{
+			Purposes: []*v1alpha1.Purpose{builder.Purpose("billing").Obj()},
+			Processors: []*v1alpha1.DataProcessor{
+				builder.Processor(builder.Controller).Namespace("own").Obj(), builder.Processor("biller").Namespace("biller").Obj(),
+			},
+			Entrustments: []*v1alpha1.Entrustment{
+				builder.Entrustment("fees").To("biller").Purposes("billing").Stores("data/cuts", "data/reports", "data/stopped").NotAfter(now.Add(time.Hour)).Obj(),
+			},
+			Stores: []*v1alpha1.PersonalDataStore{
+				builder.Store("data", "cuts").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Obj(),
+				builder.Store("data", "reports").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Report().Obj(),
+				builder.Store("data", "stopped").AllowedPurposes("billing").Recipients(v1alpha1.RecipientEntrustee).Report().Suspended().Obj(),
+			},
+		}
+	}
+	in := world()
+	s := entrustment.Compile(in.Withdrawn("going"), now)
+	if diff := cmp.Diff(world(), in); diff != "" {
+		t.Errorf("the objects themselves were changed:\n%s", diff)
+	}
+	reports := types.NamespacedName{Namespace: "data", Name: "reports"}
+	granted := map[string][]entrustment.AccessGrant{}
+	for _, namespace := range s.BoundNamespaces() {
+		access, _ := s.NamespaceAccess(namespace)
+		granted[namespace] = access.Grants
+	}
+	want := map[string][]entrustment.AccessGrant{
+		"own":    {{Purpose: "billing", Stores: []types.NamespacedName{reports}}},
+		"biller": {{Purpose: "billing", Entrustment: "fees", Stores: []types.NamespacedName{reports}, Until: now.Add(time.Hour), PodDeadline: v1alpha1.PodDeadlineOff}},
+	}
+	if diff := cmp.Diff(want, granted); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, key := range s.Stores() {
+		if reporting := entrustment.Reports(s.Store(key)); reporting != (key == reports) {
+			t.Errorf("%s reports: %t", key, reporting)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -306,7 +307,7 @@ func freeAddress(t *testing.T) string {
 	return address
 }
 
-// adopt applies the smallest policy, with a store that only reports as yet.
+// adopt applies the smallest policy, with a store that only reports as yet, and has a credential.
 func (c *cluster) adopt(ctx context.Context) error {
 	objects, err := manifests.Read("../../config/samples/minimal")
 	if err != nil {
@@ -317,7 +318,10 @@ func (c *cluster) adopt(ctx context.Context) error {
 		case "Pod":
 			continue
 		case "PersonalDataStore":
-			if err := unstructured.SetNestedField(object.Object, string(v1alpha1.EnforcementReport), "spec", "enforcement"); err != nil {
+			err := errors.Join(
+				unstructured.SetNestedField(object.Object, string(v1alpha1.EnforcementReport), "spec", "enforcement"),
+				unstructured.SetNestedSlice(object.Object, []any{map[string]any{"name": "reader", "secretName": "orders-reader"}}, "spec", "credentials"))
+			if err != nil {
 				return err
 			}
 		}

@@ -107,29 +107,41 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	})
 
 	var saved []*unstructured.Unstructured
-	t.Run("uninstalled, it leaves everything closed", func(t *testing.T) {
+	t.Run("uninstalled, it leaves closed what was, and alone what only reported", func(t *testing.T) {
 		g := NewWithT(t)
 		g.SetDefaultEventuallyTimeout(time.Minute)
-		source := &corev1.Secret{StringData: map[string]string{"password": "secret"}}
-		source.Namespace, source.Name = "data-billing", "billing-ledger-reader"
-		g.Expect(c.admin.Create(ctx, source)).To(Succeed())
-		delivered := func(g Gomega) {
-			copies := &corev1.SecretList{}
-			g.Expect(c.admin.List(ctx, copies, managed, client.InNamespace("billing-entrustee"))).To(Succeed())
-			g.Expect(copies.Items).NotTo(BeEmpty())
+		for namespace, name := range map[string]string{"data-billing": "billing-ledger-reader", "shop-data": "orders-reader"} {
+			source := &corev1.Secret{StringData: map[string]string{"password": "secret"}}
+			source.Namespace, source.Name = namespace, name
+			g.Expect(c.admin.Create(ctx, source)).To(Succeed())
 		}
-		g.Eventually(delivered).Should(Succeed())
+		delivered := func(g Gomega) (names []string) {
+			copies := &corev1.SecretList{}
+			g.Expect(c.admin.List(ctx, copies, managed, client.HasLabels{v1alpha1.LabelCredential})).To(Succeed())
+			for i := range copies.Items {
+				names = append(names, client.ObjectKeyFromObject(&copies.Items[i]).String())
+			}
+			return names
+		}
+		ordersCopies := []string{"courier/pds.shop-data.orders.reader", "shop/pds.shop-data.orders.reader"}
+		g.Eventually(delivered).Should(ContainElements("billing-entrustee/pds.data-billing.billing-ledger.reader", ordersCopies[0], ordersCopies[1]))
 		running := biller()
 		g.Expect(c.admin.Create(ctx, running)).To(Succeed())
-		planner := builder.Pod("courier", "route-planner").Purpose("delivery").Entrustment("delivery-by-courier").Obj()
-		g.Expect(c.admin.Create(ctx, planner)).To(Succeed())
+		planner := func(name string) client.Object {
+			return builder.Pod("courier", name).Purpose("delivery").Entrustment("delivery-by-courier").EnvFromSecret("pds.shop-data.orders.reader").Obj()
+		}
+		stays := planner("route-planner")
+		g.Expect(c.admin.Create(ctx, stays)).To(Succeed())
 		g.Expect(c.admitted(ctx, g)).NotTo(BeEmpty())
 
 		c.drain(t) // while the replicas are there
 		g.Expect(c.admitted(ctx, g)).To(BeEmpty(), "when the hook has succeeded")
 		g.Expect(apierrors.IsNotFound(c.admin.Get(ctx, client.ObjectKeyFromObject(running), running))).To(BeTrue(), "what has an open connection is ended")
-		g.Expect(apierrors.IsNotFound(c.admin.Get(ctx, client.ObjectKeyFromObject(planner), planner))).To(BeTrue(), "stores that only reported are closed too")
+		g.Expect(c.admin.Get(ctx, client.ObjectKeyFromObject(stays), stays)).To(Succeed(), "a store that only reports ends nobody")
+		g.Expect(stays.GetDeletionTimestamp()).To(BeNil())
 		closed := c.access(ctx, g)
+		g.Expect(closed).NotTo(HaveKey("shop-data/pds.orders"), "nor cuts")
+		g.Expect(closed).To(HaveKeyWithValue("courier/pda.entrustment.delivery-by-courier", granted["courier/pda.entrustment.delivery-by-courier"]))
 		g.Expect(c.uninstall(t)).To(Succeed())
 		first.end(syscall.SIGTERM)
 		second.end(syscall.SIGTERM)
@@ -146,10 +158,9 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		if diff := cmp.Diff(closed, c.access(ctx, g)); diff != "" {
 			t.Errorf("policies stay; -before +after:\n%s", diff)
 		}
-		copies := &corev1.SecretList{}
-		g.Expect(c.admin.List(ctx, copies, managed, client.HasLabels{v1alpha1.LabelCredential})).To(Succeed())
-		g.Expect(copies.Items).To(BeEmpty())
+		g.Expect(delivered(g)).To(ConsistOf(ordersCopies))
 		g.Expect(dryRun(biller())).NotTo(Succeed(), "the rules of the API server stay")
+		g.Expect(dryRun(planner("another"))).To(Succeed(), "and admit whom they admitted")
 		g.Expect(c.admin.Create(ctx, builder.Pod("default", "ordinary").Obj(), client.DryRunAll)).To(Succeed())
 	})
 
