@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -31,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -61,7 +63,6 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 	mgr, err := manager.New(config, manager.Options{
 		Scheme:                        newScheme(),
 		Cache:                         cacheOptions(),
-		WebhookServer:                 server,
 		HealthProbeBindAddress:        o.HealthProbeBindAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsBindAddress},
 		LeaderElection:                o.LeaderElection,
@@ -77,7 +78,41 @@ func NewManager(config *rest.Config, o Options) (manager.Manager, error) {
 	if err := installed(mgr.GetRESTMapper()); err != nil {
 		return nil, err
 	}
-	return mgr, setup(mgr, serving, o)
+	if err := setup(mgr, server, serving, o); err != nil || server == nil {
+		return mgr, err
+	}
+	return &operator{mgr, server}, nil
+}
+
+// operator is a manager with a webhook that it serves for longer than it does all else.
+type operator struct {
+	manager.Manager
+	server webhook.Server
+}
+
+// Start stops the webhook last. Whoever asks is answered, and the API server's connections take a second to close: by then the
+// lease has been given back, and another replica leads. This one answers as one does that never led.
+func (o *operator) Start(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	served := make(chan error, 1)
+	go func() {
+		defer stop() // one that cannot serve is of no use
+		served <- o.server.Start(serving)
+	}()
+	err := o.Manager.Start(ctx)
+	if err == nil {
+		end()
+		return <-served
+	}
+	select { // who has lost the lease goes at once
+	case failed := <-served:
+		return errors.Join(failed, err)
+	default:
+		return err
+	}
 }
 
 func newScheme() *runtime.Scheme {

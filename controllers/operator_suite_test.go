@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,6 +23,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -242,6 +244,14 @@ func (p *process) metricsAddress() string {
 		return "0"
 	}
 	return fmt.Sprintf("127.0.0.1:%d", p.metrics)
+}
+
+// leader is who holds the lease; empty: nobody, or it was given back.
+func leader(ctx context.Context) string {
+	GinkgoHelper()
+	lease := &coordinationv1.Lease{}
+	Expect(client.IgnoreNotFound(admin.Get(ctx, types.NamespacedName{Namespace: "entrustment-system", Name: "entrustment-operator"}, lease))).To(Succeed())
+	return ptr.Deref(lease.Spec.HolderIdentity, "")
 }
 
 // ready is what the kubelet sees.

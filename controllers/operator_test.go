@@ -3,8 +3,10 @@ package controllers_test
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
-
+	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -60,6 +62,42 @@ var _ = Describe("The operator", Ordered, func() {
 			open()
 			Eventually(operator.ready).Should(Succeed())
 			Eventually(declaring).Should(Succeed())
+		})
+	})
+
+	Describe("when it is told to stop", func() {
+		It("gives back the lease, and still answers who asked", func(ctx context.Context) {
+			Eventually(operator.ready).Should(Succeed())
+			question, asks := io.Pipe()
+			answered := make(chan error, 1)
+			caller := &http.Client{Transport: &http.Transport{
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, //nolint:gosec // of a webhook on this machine
+			}}
+			go func() {
+				response, err := caller.Post(fmt.Sprintf("https://127.0.0.1:%d/admit-pod", operator.port), "application/json", question) //nolint:noctx // it has no end
+				if err == nil {
+					err = response.Body.Close()
+				}
+				answered <- err
+			}()
+			Eventually(counted).WithArguments("controller_runtime_webhook_requests_in_flight", "webhook").Should(HaveKeyWithValue("/admit-pod", BeNumerically(">", 0)))
+			Eventually(leader).WithArguments(ctx).ShouldNot(BeEmpty())
+
+			stopped := make(chan struct{})
+			go func() {
+				defer GinkgoRecover()
+				defer close(stopped)
+				operator.stop()
+			}()
+			Eventually(leader).WithArguments(ctx).Should(BeEmpty())
+			Expect(stopped).NotTo(BeClosed())
+			Expect(answered).NotTo(Receive())
+
+			Expect(asks.Close()).To(Succeed())
+			Eventually(answered).Should(Receive(BeNil()))
+			Eventually(stopped).Should(BeClosed())
+			operator.start()
+			Eventually(operator.ready).Should(Succeed())
 		})
 	})
 

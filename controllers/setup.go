@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	webhookserver "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	shippedwebhook "entrustment.dev/operator/config/webhook"
 	accessreconciler "entrustment.dev/operator/controllers/admission"
@@ -39,7 +40,7 @@ import (
 const component = "entrustment-operator"
 
 // setup adds the reconcilers and the webhook to the manager, and the checks that tell when they are ready.
-func setup(mgr manager.Manager, serving *certificates, o Options) error {
+func setup(mgr manager.Manager, server webhookserver.Server, serving *certificates, o Options) error {
 	configuration, err := configurationCache(mgr)
 	if err != nil {
 		return err
@@ -124,7 +125,6 @@ func setup(mgr manager.Manager, serving *certificates, o Options) error {
 	if err := followLease(mgr, lease, o); err != nil {
 		return err
 	}
-	server := mgr.GetWebhookServer()
 	for path, handler := range webhook.Handlers(webhook.Dependencies{
 		Snapshots: lease, Clock: o.Clock, Recorder: recorder, Live: mgr.GetAPIReader(), Access: mgr.GetClient(), Ledger: record,
 	}) {

@@ -101,9 +101,9 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 			t.Fatal("there are no two replicas")
 		}
 		for i := range rounds(t) {
-			first, second = c.kill(t, first, second, syscall.SIGKILL, fmt.Sprintf("replica-%d", i+5), thief)
+			first, second = c.kill(t, first, second, syscall.SIGKILL, fmt.Sprintf("killed-%d", i), thief)
+			first, second = c.kill(t, first, second, syscall.SIGTERM, fmt.Sprintf("stopped-%d", i), thief)
 		}
-		first, second = c.kill(t, first, second, syscall.SIGTERM, "replica-last", thief)
 	})
 
 	var saved []*unstructured.Unstructured
@@ -281,9 +281,10 @@ func (c *cluster) kill(t *testing.T, first, second *replica, how syscall.Signal,
 		leader, other = second, first
 	}
 	began := time.Now()
-	leader.end(how)
+	g.Expect(leader.command.Process.Signal(how)).To(Succeed())
 	g.Eventually(func() string { return c.leader(ctx, g) }).ShouldNot(Or(BeEmpty(), Equal(holder)))
 	took := time.Since(began)
+	<-leader.ended
 	replacement := c.replica(t, next)
 	g.Eventually(replacement.ready).Should(Succeed())
 	stop()
