@@ -37,7 +37,8 @@ func newPlan(from source) *cobra.Command {
 		Use:   "plan [-f FILES [--against FILES]] [--at INSTANT | --until INSTANT]",
 		Short: "Tell what a change of the policy, or the passing of time, gives and takes",
 		Long: `Tell what applying files to a cluster would give and take: grants gained and lost, the pods of the cluster that lose theirs,
-contracts that begin, end or end at another time, and what the API server would refuse.
+contracts that begin, end or end at another time, stores and namespaces that only reported and are enforced now, with the pods that
+this cuts off or refuses, and what the API server would refuse.
 
 Files replace the objects of the same name, and all others stay, as with kubectl apply; with --prune those that the files do not
 hold go. With --against the two sets of files are compared whole, and no cluster is asked.
@@ -52,6 +53,9 @@ Exit codes, as of kubectl diff: 0 nothing changes, 1 something does, 2 anything 
 
   # What does a branch change, for the discussion of its pull request?
   kubectl entrust plan -f new-policy/ --against policy/ -o markdown
+
+  # Who is cut off by a store that is enforced from now on?
+  kubectl entrust plan -f orders.yaml
 
   # What ends by itself until next summer?
   kubectl entrust plan --until 2027-07-01T00:00:00Z
@@ -149,9 +153,10 @@ func (p *plan) sides(ctx context.Context) (before, after entrustment.Inputs, wor
 
 // A planStep is what changes at one instant.
 type planStep struct {
-	At        time.Time
-	Grants    []grantChange
-	Contracts []entrustment.ContractChange
+	At          time.Time
+	Grants      []grantChange
+	Contracts   []entrustment.ContractChange
+	Enforcement []enforcementChange
 }
 
 type grantChange struct {
@@ -180,7 +185,10 @@ func (p *planned) add(old, next *entrustment.Snapshot, workloads []gather.Worklo
 		}
 		step.Grants = append(step.Grants, hit)
 	}
-	if len(step.Grants)+len(step.Contracts) > 0 {
+	for _, change := range next.EnforcementChanges(old) {
+		step.Enforcement = append(step.Enforcement, enforcementOf(change, next, workloads))
+	}
+	if len(step.Grants)+len(step.Contracts)+len(step.Enforcement) > 0 {
 		p.Steps = append(p.Steps, step)
 	}
 }
@@ -270,6 +278,21 @@ func (p *planned) write(out io.Writer, zone *time.Location, instants bool) error
 				return err
 			}
 		}
+		if len(step.Enforcement) > 0 {
+			t := newTable(enforcementHeader...)
+			for j := range step.Enforcement {
+				for _, row := range step.Enforcement[j].rows() {
+					t.add(row...)
+					t.paint(0, map[bool]colour{true: red, false: green}[step.Enforcement[j].Begins])
+				}
+			}
+			if err := add(t); err != nil {
+				return err
+			}
+		}
+		for _, note := range step.notes() {
+			say("%s\n", note)
+		}
 	}
 	if len(p.Refusals) > 0 {
 		t := newTable("REFUSED", "BECAUSE")
@@ -288,11 +311,12 @@ func (p *planned) write(out io.Writer, zone *time.Location, instants bool) error
 
 // summary counts purposes at stores, which is what a grant is.
 func (p *planned) summary() string {
-	gained, lost := 0, 0
+	gained, lost, enforced, relaxed := 0, 0, 0, 0
 	hit, unknown := map[string]bool{}, false
 	for i := range p.Steps {
-		for j := range p.Steps[i].Grants {
-			g := &p.Steps[i].Grants[j]
+		step := &p.Steps[i]
+		for j := range step.Grants {
+			g := &step.Grants[j]
 			if g.Gained {
 				gained += len(g.Purposes)
 			} else {
@@ -303,10 +327,27 @@ func (p *planned) summary() string {
 				hit[g.Workloads[k].String()] = true
 			}
 		}
+		for j := range step.Enforcement {
+			e := &step.Enforcement[j]
+			if e.Begins {
+				enforced++
+			} else {
+				relaxed++
+			}
+			unknown = unknown || e.Unknown
+			for k := range e.Cut {
+				hit[e.Cut[k].Pod.String()] = true
+			}
+		}
 	}
-	text := fmt.Sprintf("%d gained, %d lost, %s hit", gained, lost, counted(len(hit), "pod"))
+	text := fmt.Sprintf("%d gained, %d lost, ", gained, lost)
+	if enforced+relaxed > 0 {
+		text += fmt.Sprintf("%d enforced, %d only reported, ", enforced, relaxed)
+	}
 	if unknown {
-		text = fmt.Sprintf("%d gained, %d lost, pods unknown", gained, lost)
+		text += "pods unknown"
+	} else {
+		text += counted(len(hit), "pod") + " hit"
 	}
 	if len(p.Steps) == 0 {
 		text = "Nothing changes"
@@ -348,6 +389,18 @@ func (p *planned) markdown(zone *time.Location) string {
 				line(contractColumns(&step.Contracts[j], zone))
 			}
 		}
+		if len(step.Enforcement) > 0 {
+			b.WriteByte('\n')
+			head(enforcementHeader)
+			for j := range step.Enforcement {
+				for _, row := range step.Enforcement[j].rows() {
+					line(row)
+				}
+			}
+		}
+		for _, note := range step.notes() {
+			fmt.Fprintf(&b, "\n%s\n", note)
+		}
 	}
 	if len(p.Refusals) > 0 {
 		b.WriteString("\n### The API server would refuse\n\n")
@@ -366,9 +419,10 @@ type (
 		Refusals []refusal      `json:"refusals"`
 	}
 	planStepJSON struct {
-		At        string               `json:"at"`
-		Grants    []grantChangeJSON    `json:"grants"`
-		Contracts []contractChangeJSON `json:"contracts"`
+		At          string                  `json:"at"`
+		Grants      []grantChangeJSON       `json:"grants"`
+		Contracts   []contractChangeJSON    `json:"contracts"`
+		Enforcement []enforcementChangeJSON `json:"enforcement"`
 	}
 	grantChangeJSON struct {
 		Change      string   `json:"change"` // gained or lost
@@ -395,7 +449,9 @@ func (p *planned) json(zone *time.Location) plannedJSON {
 	out := plannedJSON{Steps: []planStepJSON{}, Refusals: p.Refusals}
 	for i := range p.Steps {
 		step := &p.Steps[i]
-		s := planStepJSON{At: when(step.At, zone), Grants: []grantChangeJSON{}, Contracts: []contractChangeJSON{}}
+		s := planStepJSON{
+			At: when(step.At, zone), Grants: []grantChangeJSON{}, Contracts: []contractChangeJSON{}, Enforcement: []enforcementChangeJSON{},
+		}
 		for j := range step.Grants {
 			g := &step.Grants[j]
 			s.Grants = append(s.Grants, grantChangeJSON{
@@ -412,6 +468,9 @@ func (p *planned) json(zone *time.Location) plannedJSON {
 				change.NotAfter = instantJSON(c.Until, zone)
 			}
 			s.Contracts = append(s.Contracts, change)
+		}
+		for j := range step.Enforcement {
+			s.Enforcement = append(s.Enforcement, step.Enforcement[j].json())
 		}
 		out.Steps = append(out.Steps, s)
 	}

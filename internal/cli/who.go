@@ -230,10 +230,13 @@ func (r *reached) write(out io.Writer, zone *time.Location, wide, files bool) er
 	return nil
 }
 
+// unknownPods is what a table says of pods that nobody could ask for.
+const unknownPods = "<unknown>"
+
 // podList is what a table says of pods.
 func podList(pods []gather.Workload) string {
 	if pods == nil {
-		return "<unknown>"
+		return unknownPods
 	}
 	return cmp.Or(strings.Join(podNames(pods), ","), "-")
 }

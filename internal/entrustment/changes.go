@@ -105,6 +105,32 @@ func without(list, other []string) []string {
 	return rest
 }
 
+// An EnforcementChange says that a store begins or ceases to be cut off from those without a grant, or a namespace's pods to be
+// refused what they are not granted.
+type EnforcementChange struct {
+	Store     types.NamespacedName // zero: it is about a namespace
+	Namespace string               // empty: it is about a store
+	Begins    bool
+}
+
+// EnforcementChanges are the stores that cut now and only reported before, or the other way round, sorted, and then the namespaces of
+// which the binding does. What is new, or gone, changes what is granted instead.
+func (s *Snapshot) EnforcementChanges(old *Snapshot) []EnforcementChange {
+	var changes []EnforcementChange
+	for _, key := range s.Stores() {
+		if was := old.Store(key); was != nil && Reports(was) != Reports(s.Store(key)) {
+			changes = append(changes, EnforcementChange{Store: key, Begins: Reports(was)})
+		}
+	}
+	for _, name := range s.BoundNamespaces() {
+		_, was, bound := old.Binding(name)
+		if _, is, _ := s.Binding(name); bound && was != is {
+			changes = append(changes, EnforcementChange{Namespace: name, Begins: is == v1alpha1.EnforcementEnforce})
+		}
+	}
+	return changes
+}
+
 // A ContractChange says that an Entrustment is another one than it was, or is in force no more, or only now.
 type ContractChange struct {
 	Name          string

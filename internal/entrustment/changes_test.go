@@ -96,6 +96,39 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+func TestEnforcementChanges(t *testing.T) {
+	reports := func(in *entrustment.Inputs) {
+		in.Stores[0].Spec.Enforcement = v1alpha1.EnforcementReport
+		in.Processors[1].Spec.Namespaces[0].Enforcement = v1alpha1.EnforcementReport
+	}
+	enforces := func(*entrustment.Inputs) {}
+	for name, test := range map[string]struct {
+		before, after func(*entrustment.Inputs)
+		want          []entrustment.EnforcementChange
+	}{
+		"nothing":                 {before: reports, after: reports},
+		"what reported is closed": {reports, enforces, []entrustment.EnforcementChange{{Store: ledgerKey, Begins: true}, {Namespace: "biller", Begins: true}}},
+		"what was closed reports": {enforces, reports, []entrustment.EnforcementChange{{Store: ledgerKey}, {Namespace: "biller"}}},
+		"a store that reports is suspended": {
+			before: reports,
+			after: func(in *entrustment.Inputs) {
+				reports(in)
+				in.Stores[0].Spec.Suspended = true
+			},
+			want: []entrustment.EnforcementChange{{Store: ledgerKey, Begins: true}},
+		},
+		"a store that is new, and a namespace that was nobody's": {
+			before: func(in *entrustment.Inputs) { in.Stores, in.Processors[1].Spec.Namespaces = nil, nil }, after: reports,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, shop(test.after).EnforcementChanges(shop(test.before))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestRivalBinding(t *testing.T) {
 	twice := func(in *entrustment.Inputs) {
 		in.Processors = append(in.Processors, builder.Processor("other").Namespace("biller").Obj())
