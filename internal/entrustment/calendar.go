@@ -40,13 +40,21 @@ func dayOf(date v1alpha1.Date) day {
 	if t.Day() != d { // 30 February
 		return none
 	}
-	return dayOfCivil(t)
+	return dayOfCivil(t.Unix())
 }
 
-// dayOfCivil is the day of an instant at midnight in UTC.
-func dayOfCivil(midnight time.Time) day { return day(midnight.Unix() / int64(dayLength/time.Second)) }
+const daySeconds = int64(dayLength / time.Second)
 
-func (d day) civil() time.Time { return time.Unix(int64(d)*int64(dayLength/time.Second), 0).UTC() }
+// dayOfCivil is the day of so many seconds after the beginning of 1 January 1970, on a clock that is never put forward or back.
+func dayOfCivil(seconds int64) day {
+	d := seconds / daySeconds
+	if seconds%daySeconds < 0 {
+		d--
+	}
+	return day(d)
+}
+
+func (d day) civil() time.Time { return time.Unix(int64(d)*daySeconds, 0).UTC() }
 
 func (d day) String() string { return d.civil().Format("2006-01-02") }
 
@@ -68,8 +76,8 @@ func newCalendar(now time.Time, zone *time.Location) calendar {
 
 // day on which an instant falls.
 func (c calendar) day(t time.Time) day {
-	y, m, d := t.In(c.zone).Date()
-	return dayOfCivil(time.Date(y, m, d, 0, 0, 0, 0, time.UTC))
+	_, offset := t.In(c.zone).Zone()
+	return dayOfCivil(t.Unix() + int64(offset))
 }
 
 // start is the first instant of a day. Where clocks are put forward at midnight that is not midnight, and where they are
@@ -232,7 +240,7 @@ func checkDue(t *v1alpha1.Transfer) day {
 	if checked == none {
 		return none
 	}
-	return dayOfCivil(checked.civil().AddDate(1, 0, 0))
+	return dayOfCivil(checked.civil().AddDate(1, 0, 0).Unix())
 }
 
 // inForce is the one place that compares an instant with a term: from <= t < until. A nil bound is no bound.

@@ -39,3 +39,26 @@ func TestStartOfDay(t *testing.T) {
 		}
 	}
 }
+
+// The next day that begins is found whatever the clocks did. In St John's they were put back from 00:01 to 23:01.
+func TestNextDay(t *testing.T) {
+	for _, name := range []string{"UTC", "America/St_Johns", "America/Santiago"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for now := time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC); now.Year() == 2010; now = now.Add(29 * time.Minute) {
+			c := newCalendar(now, zone)
+			b, want := newBoundaries(c), time.Time{}
+			for d := c.today - 2; d < c.today+3; d++ {
+				b.addDay(d)
+				if start := c.start(d); start.After(now) {
+					want = earlier(want, start)
+				}
+			}
+			if got := c.start(b.day); !got.Equal(want) {
+				t.Fatalf("%s, %s: got %s, want %s", name, now, got, want)
+			}
+		}
+	}
+}

@@ -9,9 +9,10 @@ import (
 // Compile resolves everything that requests have in common. It is total: what cannot be resolved is a denial. The
 // objects must not be changed afterwards; of two with the same name the first counts.
 func Compile(in Inputs, now time.Time) *Snapshot {
+	calendar := newCalendar(now, in.Location)
 	s := &Snapshot{
-		calendar:  newCalendar(now, in.Location),
-		clock:     boundaries{now: now},
+		calendar:  calendar,
+		clock:     newBoundaries(calendar),
 		parties:   make(map[string]*party, len(in.Processors)),
 		bindings:  make(map[string]*binding, len(in.Processors)),
 		stores:    make(map[types.NamespacedName]*store, len(in.Stores)),
@@ -25,5 +26,6 @@ func Compile(in Inputs, now time.Time) *Snapshot {
 	s.relateStores()
 	s.addContracts(in.Entrustments)
 	s.limitAccess()
+	s.clock.add(calendar.start(s.clock.day))
 	return s
 }

@@ -395,19 +395,17 @@ func within(category, above string) bool {
 // or count from now on; disposal that becomes overdue; checks of a transfer that become overdue.
 func (b *boundaries) addRecords(c calendar, e *v1alpha1.Entrustment) {
 	due := c.reviewDue(e)
-	b.add(c.start(due - reviewSoonDays))
-	b.add(c.start(due + 1))
+	b.addDay(due - reviewSoonDays)
+	b.addDay(due + 1)
 	if e.Spec.Supervision != nil {
 		for i := range e.Spec.Supervision.Reviews {
-			if made := dayOf(e.Spec.Supervision.Reviews[i].Date); made > c.today {
-				b.add(c.start(made))
-			}
+			b.addDay(dayOf(e.Spec.Supervision.Reviews[i].Date))
 		}
 	}
-	b.add(c.start(c.disposalDue(e) + 1))
+	b.addDay(c.disposalDue(e) + 1)
 	for i := range e.Spec.Transfers {
 		if t := &e.Spec.Transfers[i]; t.Basis == v1alpha1.TransferEquivalentMeasures {
-			b.add(c.start(checkDue(t) + 1))
+			b.addDay(checkDue(t) + 1)
 		}
 	}
 }

@@ -94,8 +94,8 @@ func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[st
 		s.parties[p.name] = p
 		if selection := obj.Spec.Selection; selection != nil {
 			last := dayOf(selection.ValidUntil)
-			s.clock.add(s.calendar.start(last + 1))
-			s.clock.add(s.calendar.start(last - selectionSoonDays))
+			s.clock.addDay(last + 1)
+			s.clock.addDay(last - selectionSoonDays)
 		}
 		s.bindNamespaces(p, existing)
 	}

@@ -108,15 +108,33 @@ func Reports(store *v1alpha1.PersonalDataStore) bool {
 	return store.Spec.Enforcement == v1alpha1.EnforcementReport && !store.Spec.Suspended
 }
 
-// boundaries collects the instants at which something changes and keeps the next.
+// boundaries collects the instants and the days at which something changes and keeps the next.
 type boundaries struct {
 	now  time.Time
 	next time.Time // zero: nothing changes
+
+	begun day // the last that has begun by now
+	day   day // the next; none: nothing changes with a day
+}
+
+func newBoundaries(c calendar) boundaries {
+	b := boundaries{now: c.now, begun: c.today, day: none}
+	if !c.start(c.today + 1).After(c.now) { // clocks were put back over midnight: it has begun, and will once more
+		b.begun++
+	}
+	return b
 }
 
 func (b *boundaries) add(t time.Time) {
 	if t.After(b.now) {
 		b.next = earlier(b.next, t)
+	}
+}
+
+// addDay notes the beginning of a day.
+func (b *boundaries) addDay(d day) {
+	if d > b.begun && (b.day == none || d < b.day) {
+		b.day = d
 	}
 }
 
@@ -130,15 +148,15 @@ func (b *boundaries) addTerm(from, until *metav1.Time) {
 	}
 }
 
-// addEnd notes an end and the warnings before it; zero is no end.
+// addEnd notes an end, or the first of the warnings before it that is still to come; zero is no end.
 func (b *boundaries) addEnd(end time.Time) {
-	if end.IsZero() {
-		return
+	for _, w := range warnings {
+		if due := end.Add(-w.before); due.After(b.now) {
+			b.add(due)
+			return
+		}
 	}
 	b.add(end)
-	for _, w := range warnings {
-		b.add(end.Add(-w.before))
-	}
 }
 
 // earlier of two instants, where zero is never.
