@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"entrustment.dev/operator/api/v1alpha1"
 )
 
@@ -142,13 +140,7 @@ func (s *Snapshot) candidates(b *binding, c *contract) []*store {
 	if c == nil {
 		return b.party.stores
 	}
-	var stores []*store
-	for _, ref := range c.obj.Spec.Stores {
-		if st := s.stores[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}]; st != nil {
-			stores = append(stores, st)
-		}
-	}
-	return stores
+	return s.appendNamed(nil, c)
 }
 
 func (s *Snapshot) resolve(namespace, purpose, entrustment string) Decision {
@@ -337,7 +329,7 @@ func (s *Snapshot) whyNotInScope(c *contract, st *store, p *purpose) (v1alpha1.R
 		if !tier.names(st.key) {
 			return v1alpha1.ReasonStoreNotEntrusted, tier
 		}
-		own := newSet(int32(len(p.forest.members)))
+		own := newSet(len(p.forest.members))
 		p.forest.extent(own, s.purposes, tier.obj.Spec.Purposes, tier.obj.Spec.ProhibitedPurposes)
 		if !own.has(p.id) {
 			return v1alpha1.ReasonPurposeNotEntrusted, tier

@@ -9,7 +9,10 @@ import (
 // descendants are one range.
 type set []uint64
 
-func newSet(size int32) set { return make(set, (size+63)/64) }
+func newSet(size int) set { return make(set, words(size)) }
+
+// words is how many a set takes for so many purposes.
+func words(size int) int { return (size + 63) / 64 }
 
 func (s set) has(i int32) bool {
 	return int(i>>6) < len(s) && s[i>>6]&(1<<(i&63)) != 0
@@ -18,8 +21,8 @@ func (s set) has(i int32) bool {
 func (s set) add(i int32)    { s[i>>6] |= 1 << (i & 63) }
 func (s set) remove(i int32) { s[i>>6] &^= 1 << (i & 63) }
 
-// words yields the words of a range with a mask of the members that lie in each.
-func (s set) words(from, to int32) iter.Seq2[int32, uint64] {
+// span yields the words of a range with a mask of the members that lie in each.
+func (s set) span(from, to int32) iter.Seq2[int32, uint64] {
 	return func(yield func(int32, uint64) bool) {
 		for i := from; i < to; {
 			end := min(to, (i|63)+1)
@@ -33,13 +36,13 @@ func (s set) words(from, to int32) iter.Seq2[int32, uint64] {
 }
 
 func (s set) addRange(from, to int32) {
-	for word, mask := range s.words(from, to) {
+	for word, mask := range s.span(from, to) {
 		s[word] |= mask
 	}
 }
 
 func (s set) removeRange(from, to int32) {
-	for word, mask := range s.words(from, to) {
+	for word, mask := range s.span(from, to) {
 		s[word] &^= mask
 	}
 }
@@ -99,15 +102,18 @@ func (s set) all() iter.Seq[int32] {
 	}
 }
 
-// arena hands out sets from blocks, because a snapshot makes one for each contract.
-type arena struct{ block set }
+// arena hands out slices from blocks, because a snapshot makes some for each contract.
+type arena[T any] struct {
+	block []T
+	size  int // of the block when it was new
+}
 
-func (a *arena) newSet(size int32) set {
-	words := int(size+63) / 64
-	if words > len(a.block) {
-		a.block = make(set, max(words, 4096))
+func (a *arena[T]) slice(size int) []T {
+	if size > len(a.block) {
+		a.size = max(size, min(2*a.size, 1024))
+		a.block = make([]T, a.size)
 	}
-	s := a.block[:words:words]
-	a.block = a.block[words:]
-	return s
+	slice := a.block[:size:size]
+	a.block = a.block[size:]
+	return slice
 }

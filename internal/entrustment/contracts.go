@@ -110,8 +110,12 @@ func (s *Snapshot) addContracts(objects []*v1alpha1.Entrustment) {
 // contractCompiler settles contracts one after the other.
 type contractCompiler struct {
 	*Snapshot
-	sets  arena
-	above []*contract // scratch
+	sets  arena[uint64]
+	lists arena[*store]
+
+	// scratch
+	above []*contract
+	named []*store // that exist, of those that a contract names
 }
 
 func (s *contractCompiler) settle(c *contract) {
@@ -132,6 +136,7 @@ func (s *contractCompiler) settle(c *contract) {
 		}
 		c.inherit(c.parent)
 	}
+	s.named = s.appendNamed(s.named[:0], c)
 	s.authorize(c)
 	s.activate(c)
 	s.bound(c)
@@ -188,15 +193,11 @@ func (s *contractCompiler) authorize(c *contract) {
 // rootController is the one data controller of the stores that exist; it has to be the entruster.
 func (s *contractCompiler) rootController(c *contract) (*party, *fault) {
 	var controller *party
-	for _, ref := range c.obj.Spec.Stores {
-		st := s.stores[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}]
-		switch {
-		case st == nil:
-		case controller == nil:
-			controller = st.controller
-		case controller != st.controller:
+	for _, st := range s.named {
+		if controller != nil && controller != st.controller {
 			return nil, &fault{reason: v1alpha1.ReasonMixedControllers, tier: c}
 		}
+		controller = st.controller
 	}
 	if controller == nil {
 		return nil, &fault{reason: v1alpha1.ReasonStoreNotFound, tier: c}
@@ -205,6 +206,16 @@ func (s *contractCompiler) rootController(c *contract) (*party, *fault) {
 		return controller, &fault{reason: v1alpha1.ReasonEntrusterNotController, tier: c, party: controller}
 	}
 	return controller, nil
+}
+
+// appendNamed appends the stores that exist of those that a contract names.
+func (s *Snapshot) appendNamed(stores []*store, c *contract) []*store {
+	for _, ref := range c.obj.Spec.Stores {
+		if st := s.stores[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}]; st != nil {
+			stores = append(stores, st)
+		}
+	}
+	return stores
 }
 
 // returns says whether the entrustee is in the chain already.
@@ -344,16 +355,15 @@ func (s *contractCompiler) measure(c *contract) {
 		return
 	}
 	if f := s.forests[c.controller.name]; f != nil {
-		c.purposes = s.sets.newSet(int32(len(f.members)))
+		c.purposes = s.sets.slice(words(len(f.members)))
 		f.extent(c.purposes, s.purposes, c.obj.Spec.Purposes, c.obj.Spec.ProhibitedPurposes)
 		if c.parent != nil {
 			c.purposes.intersect(c.parent.purposes)
 		}
 	}
-	c.stores = make([]*store, 0, len(c.obj.Spec.Stores))
-	for _, ref := range c.obj.Spec.Stores {
-		st := s.stores[types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}]
-		if st == nil || st.controller != c.controller || c.parent != nil && !c.parent.reaches(st) ||
+	c.stores = s.lists.slice(len(s.named))[:0]
+	for _, st := range s.named {
+		if st.controller != c.controller || c.parent != nil && !c.parent.reaches(st) ||
 			c.reaches(st) || !covers(c.obj.Spec.DataCategories, st.obj.Spec.DataCategories) {
 			continue
 		}

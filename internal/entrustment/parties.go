@@ -85,6 +85,7 @@ func (s *Snapshot) party(name string) *party {
 // addParties makes the nodes of the DataProcessors and binds their namespaces.
 func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[string]types.UID) {
 	nodes := make([]party, len(objects))
+	var bindings arena[binding]
 	for i, obj := range objects {
 		if obj == nil || s.parties[obj.Name] != nil {
 			continue
@@ -97,6 +98,7 @@ func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[st
 			s.clock.addDay(last + 1)
 			s.clock.addDay(last - selectionSoonDays)
 		}
+		p.bindings = bindings.slice(len(obj.Spec.Namespaces))
 		s.bindNamespaces(p, existing)
 	}
 }
@@ -104,7 +106,6 @@ func (s *Snapshot) addParties(objects []*v1alpha1.DataProcessor, existing map[st
 // bindNamespaces settles which namespace belongs to whom. One that is claimed twice, even by the same party, belongs to
 // nobody, and neither does one that was deleted and made anew by somebody else under the same name.
 func (s *Snapshot) bindNamespaces(p *party, existing map[string]types.UID) {
-	p.bindings = make([]binding, len(p.obj.Spec.Namespaces))
 	for i := range p.bindings {
 		spec, b := &p.obj.Spec.Namespaces[i], &p.bindings[i]
 		b.namespace, b.party, b.obj = spec.Name, p, spec

@@ -137,7 +137,7 @@ func (p *purpose) inherit(clock *boundaries) {
 }
 
 func (f *forest) close() {
-	size := int32(len(f.members))
+	size := len(f.members)
 	f.inForce, f.banned, f.contacting = newSet(size), newSet(size), newSet(size)
 	for _, p := range f.members {
 		if p.flaw == "" {
@@ -183,7 +183,7 @@ func (f *forest) extent(s set, byName map[string]*purpose, allowed, prohibited [
 // unconsented is what consent rules out: each purpose that needs it and is not below a consented one, with its
 // ancestors but not its descendants, so that a consented child complies under an unconsented parent.
 func (f *forest) unconsented(byName map[string]*purpose, consented []string) set {
-	size := int32(len(f.members))
+	size := len(f.members)
 	granted, out := newSet(size), newSet(size)
 	for _, name := range consented {
 		if p := byName[name]; p != nil && p.forest == f {

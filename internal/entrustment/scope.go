@@ -187,7 +187,7 @@ func (s *Snapshot) ownPurposes(c *contract) set {
 	if f == nil {
 		return nil
 	}
-	own := newSet(int32(len(f.members)))
+	own := newSet(len(f.members))
 	f.extent(own, s.purposes, c.obj.Spec.Purposes, c.obj.Spec.ProhibitedPurposes)
 	return own
 }

@@ -31,7 +31,8 @@ func (st *store) admits(c *contract) bool {
 }
 
 func (s *Snapshot) addStores(objects []*v1alpha1.PersonalDataStore) {
-	for _, obj := range objects {
+	nodes := make([]store, len(objects))
+	for i, obj := range objects {
 		if obj == nil {
 			continue
 		}
@@ -39,7 +40,8 @@ func (s *Snapshot) addStores(objects []*v1alpha1.PersonalDataStore) {
 		if s.stores[key] != nil {
 			continue
 		}
-		st := &store{obj: obj, key: key, controller: s.party(obj.Spec.ControllerName)}
+		st := &nodes[i]
+		st.obj, st.key, st.controller = obj, key, s.party(obj.Spec.ControllerName)
 		if st.forest = s.forests[obj.Spec.ControllerName]; st.forest != nil {
 			st.intended = s.intend(st.forest, &obj.Spec)
 			st.breadth = st.intended.count()
@@ -51,7 +53,7 @@ func (s *Snapshot) addStores(objects []*v1alpha1.PersonalDataStore) {
 // intend computes IP*(S) = AIP↓ − PIP↕ and what of it is in force. Rules on purpose compliance after Byun and Li,
 // "Purpose based access control for privacy protection in relational database systems" (VLDB Journal 17, 2008).
 func (s *Snapshot) intend(f *forest, spec *v1alpha1.PersonalDataStoreSpec) set {
-	intended := newSet(int32(len(f.members)))
+	intended := newSet(len(f.members))
 	f.extent(intended, s.purposes, spec.AllowedPurposes, spec.ProhibitedPurposes)
 	intended.intersect(f.inForce)
 	intended.subtract(f.banned)
