@@ -368,6 +368,7 @@ func (s *contractCompiler) measure(c *contract) {
 			continue
 		}
 		c.stores = append(c.stores, st)
+		c.entrustee.most.add(st)
 	}
 }
 

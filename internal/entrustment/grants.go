@@ -209,26 +209,23 @@ func (g *AccessGrant) size() int {
 // contracts, stores and purposes alone tell.
 func (s *Snapshot) limitAccess() {
 	for _, b := range s.bindings {
-		if b.bound() && s.mayOverflow(b) {
+		if b.bound() && b.party.mayOverflow() {
 			s.limitStores(b)
 			s.limitGrants(b)
 		}
 	}
 }
 
-func (s *Snapshot) mayOverflow(b *binding) bool {
-	grants, bytes := 0, 0
-	count := func(stores []*store) {
-		for _, st := range stores {
-			grants += st.breadth
-			bytes += st.breadth * (grantOverhead + 2*maxName + (entryOverhead+2*maxName+1)*(1+2*len(st.obj.Spec.Credentials)))
-		}
-	}
-	count(b.party.stores)
-	for _, c := range b.party.received {
-		count(c.stores)
-	}
-	return grants > v1alpha1.MaxGrants || bytes > v1alpha1.MaxAccessBytes || len(b.party.stores) > maxEntries
+// most counts what a namespace of a party could be granted at most.
+type most struct{ grants, bytes int }
+
+func (m *most) add(st *store) {
+	m.grants += st.breadth
+	m.bytes += st.breadth * (grantOverhead + 2*maxName + (entryOverhead+2*maxName+1)*(1+2*len(st.obj.Spec.Credentials)))
+}
+
+func (p *party) mayOverflow() bool {
+	return p.most.grants > v1alpha1.MaxGrants || p.most.bytes > v1alpha1.MaxAccessBytes || len(p.stores) > maxEntries
 }
 
 // limitStores keeps the first stores of each grant of the party's own handling; a contract names no more than fit.

@@ -17,6 +17,7 @@ type party struct {
 	stores   []*store    // of which it is the data controller
 	received []*contract // in which it is the entrustee
 	entrusts bool        // it is the entruster of some
+	most     most        // of its own stores, and of what is entrusted to it
 }
 
 func (p *party) missing() bool   { return p.obj == nil }

@@ -79,6 +79,7 @@ func (s *Snapshot) relateStores() {
 		st := s.stores[key]
 		st.rank = int32(len(st.controller.stores))
 		st.controller.stores = append(st.controller.stores, st)
+		st.controller.most.add(st)
 		if external := st.obj.Spec.Endpoint.External; external != nil {
 			s.external = append(s.external, key)
 			for _, text := range external.CIDRs {
