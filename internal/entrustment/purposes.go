@@ -3,6 +3,7 @@ package entrustment
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -40,6 +41,8 @@ type forest struct {
 	banned     set        // prohibited purposes with their descendants and ancestors
 	contacting set        // purposes that contact individuals, with their ancestors
 	gated      []*purpose // purposes that need consent
+
+	uses atomic.Pointer[useCounts] // nil: nobody has asked for them yet
 }
 
 // plantForests finds the purposes whose chain of parents is intact and gives each its place; the others stay without a forest.

@@ -73,7 +73,8 @@ func (s *Snapshot) PurposeStatus(name string) (v1alpha1.PurposeStatus, bool) {
 		}
 		slices.Reverse(status.Path)
 		status.Path = status.Path[:min(len(status.Path), maxPath)]
-		status.StoreCount, status.EntrustmentCount = s.countUses(p)
+		counted := s.usesOf(p.forest)
+		status.StoreCount, status.EntrustmentCount = counted.stores[p.id], counted.contracts[p.id]
 	}
 	c := conditions{generation: p.obj.Generation}
 	s.purposeReady(&c, p)
@@ -87,19 +88,35 @@ func (s *Snapshot) PurposeStatus(name string) (v1alpha1.PurposeStatus, bool) {
 // maxPath bounds the path and the chain in a status.
 const maxPath = 64
 
-func (s *Snapshot) countUses(p *purpose) (stores, contracts int32) {
+// useCounts are, by purpose of a forest, the stores that are for it, and the contracts that entrust it at one of them.
+type useCounts struct{ stores, contracts []int32 }
+
+// usesOf counts the uses of all purposes of a forest at once, when somebody asks for those of the first. Two that ask first
+// may both count them: the same.
+func (s *Snapshot) usesOf(f *forest) *useCounts {
+	if counted := f.uses.Load(); counted != nil {
+		return counted
+	}
+	counted := &useCounts{make([]int32, len(f.members)), make([]int32, len(f.members))}
 	for _, st := range s.stores {
-		if st.forest == p.forest && st.intended.has(p.id) {
-			stores++
+		if st.forest != f {
+			continue
+		}
+		for id := range st.intended.all() {
+			counted.stores[id]++
 		}
 	}
+	reached := newSet(len(f.members))
 	for _, c := range s.contracts {
-		if c.sound() && c.controller.name == p.obj.Spec.ControllerName && c.purposes.has(p.id) &&
-			slices.ContainsFunc(c.stores, func(st *store) bool { return st.admits(c) && st.intended.has(p.id) }) {
-			contracts++
+		if !c.sound() || s.forests[c.controller.name] != f {
+			continue
+		}
+		for id := range c.reached(reached).all() {
+			counted.contracts[id]++
 		}
 	}
-	return stores, contracts
+	f.uses.Store(counted)
+	return counted
 }
 
 // ending warns of an end before it comes.

@@ -77,7 +77,7 @@ func (s *Snapshot) effective(c *contract) *v1alpha1.EffectiveExtent {
 		}
 	}
 	slices.Sort(extent.Stores)
-	reached := c.reached()
+	reached := c.reached(make(set, len(c.purposes)))
 	for id := range reached.all() {
 		extent.Purposes = append(extent.Purposes, s.forests[c.controller.name].members[id].name())
 	}
@@ -94,16 +94,16 @@ func (s *Snapshot) effective(c *contract) *v1alpha1.EffectiveExtent {
 	return extent
 }
 
-// reached are the purposes in effect for at least one store.
-func (c *contract) reached() set {
-	reached := make(set, len(c.purposes))
+// reached are the purposes in effect for at least one store. They are put into a set of the size of the forest.
+func (c *contract) reached(into set) set {
+	clear(into)
 	for _, st := range c.stores {
 		if st.admits(c) {
-			reached.union(st.intended)
+			into.union(st.intended)
 		}
 	}
-	reached.intersect(c.purposes)
-	return reached
+	into.intersect(c.purposes)
+	return into
 }
 
 func (s *Snapshot) authorized(say *conditions, c *contract) {
