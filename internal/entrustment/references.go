@@ -23,8 +23,10 @@ func (s *Snapshot) DanglingReferences() []Dangling {
 	for _, p := range s.purposes {
 		refs := referrer{s, "Purpose", p.name(), &found}
 		refs.party("spec.controllerName", p.obj.Spec.ControllerName)
-		if p.obj.Spec.ParentName != "" {
-			refs.purpose("spec.parentName", p.obj.Spec.ParentName, p.obj.Spec.ControllerName)
+		if parent := p.obj.Spec.ParentName; parent != "" {
+			if other, dangles := refs.dangles(parent, p.obj.Spec.ControllerName); dangles {
+				refs.add("spec.parentName", "Purpose", parent, other)
+			}
 		}
 	}
 	for _, p := range s.parties {
@@ -88,20 +90,23 @@ func (r referrer) party(field, name string) {
 	}
 }
 
-// purpose of a data controller, if that is known.
-func (r referrer) purpose(field, name, controller string) {
-	switch p := r.snapshot.purposes[name]; {
-	case p == nil:
-		r.add(field, "Purpose", name, "")
-	case controller != "" && p.obj.Spec.ControllerName != controller:
-		r.add(field, "Purpose", name, p.obj.Spec.ControllerName)
+func (r referrer) purposes(field string, names []string, controller string) {
+	for i, name := range names {
+		if other, dangles := r.dangles(name, controller); dangles {
+			r.add(fmt.Sprintf("%s[%d]", field, i), "Purpose", name, other)
+		}
 	}
 }
 
-func (r referrer) purposes(field string, names []string, controller string) {
-	for i, name := range names {
-		r.purpose(fmt.Sprintf("%s[%d]", field, i), name, controller)
+// dangles says whether there is no such purpose of a data controller, if that is known; other is whose it is then, if
+// anybody's.
+func (r referrer) dangles(purpose, controller string) (other string, dangles bool) {
+	p := r.snapshot.purposes[purpose]
+	if p == nil {
+		return "", true
 	}
+	other = p.obj.Spec.ControllerName
+	return other, controller != "" && other != controller
 }
 
 // Names are the names of all objects of a kind, sorted; of stores NAMESPACE/NAME.
