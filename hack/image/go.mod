@@ -2,7 +2,10 @@ module entrustment.dev/operator/hack/image
 
 go 1.26.0
 
-require github.com/google/go-containerregistry v0.22.1
+require (
+	github.com/google/go-containerregistry v0.22.1
+	github.com/moby/patternmatcher v0.6.1
+)
 
 require (
 	github.com/google/go-cmp v0.7.0 // indirect
