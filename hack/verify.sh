@@ -49,19 +49,19 @@ formatted() {
 
 rendered() { "$KUSTOMIZE" build config/default >/dev/null && "$KUSTOMIZE" build config/prometheus >/dev/null && "$KUSTOMIZE" build config/removal/open >/dev/null; }
 
-vetted() { go vet ./... && go -C test/oracle/cyclonus vet ./... && go -C test/install vet ./... && go -C test/e2e vet ./... && go -C hack/image vet ./...; }
+vetted() { go vet ./... && go -C test/oracle/cyclonus vet ./... && go -C test/install vet ./... && go -C test/certmanager vet ./... && go -C test/e2e vet ./... && go -C hack/image vet ./...; }
 
 linted() {
   local module
   "$GOLANGCI_LINT" run || return 1
-  for module in test/oracle/cyclonus test/install test/e2e hack/image; do
+  for module in test/oracle/cyclonus test/install test/certmanager test/e2e hack/image; do
     (cd "$module" && "$GOLANGCI_LINT" run --config "$OLDPWD/.golangci.yml") || return 1
   done
 }
 
 tidy() { # every module says exactly what it needs
   local module code=0
-  for module in . hack/tools hack/controlplane hack/calico hack/image hack/reference test/oracle/cyclonus test/install test/e2e; do
+  for module in . hack/tools hack/controlplane hack/calico hack/image hack/reference test/oracle/cyclonus test/install test/certmanager test/e2e; do
     (cd "$module" && go mod tidy -diff) || { echo "Not tidy: $module" && code=1; }
   done
   return $code

@@ -42,7 +42,8 @@ type cluster struct {
 	kubeconfig string // of the administrator
 	program    string // the operator
 	service    *service.Service
-	open       bool // the value uninstall.open
+	open       bool   // the value uninstall.open
+	issuer     values // the value certificates; nil: as it is in the chart
 
 	mu       sync.Mutex
 	replicas []*replica
@@ -91,11 +92,15 @@ func (c *cluster) helm(t *testing.T) *action.Configuration {
 }
 
 func (c *cluster) values() values {
-	return values{
+	with := values{
 		"webhook":   values{"url": "https://" + c.service.Address()},
 		"roles":     values{"parties": []any{"example-controller", "billing-entrustee"}},
 		"uninstall": values{"open": c.open},
 	}
+	if c.issuer != nil { // of which the earlier chart knows nothing
+		with["certificates"] = c.issuer
+	}
+	return with
 }
 
 func (c *cluster) install(t *testing.T) error {
@@ -221,13 +226,14 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-func (c *cluster) replica(t *testing.T, called string) *replica {
+// replica starts another one, with flags beside those that every replica here has.
+func (c *cluster) replica(t *testing.T, called string, flags ...string) *replica {
 	t.Helper()
 	g := NewWithT(t)
 	kubeconfig := c.operatorKubeconfig(t, called)
 	r := &replica{name: called, webhook: freeAddress(t), health: freeAddress(t), log: &output{}, ended: make(chan struct{})}
-	r.command = c.plane.Command(called, c.program, "--kubeconfig="+kubeconfig, "--leader-elect", "--replica="+called,
-		"--webhook-bind-address="+r.webhook, "--health-probe-bind-address="+r.health, "--metrics-bind-address=0", "--ledger=")
+	r.command = c.plane.Command(called, c.program, append(flags, "--kubeconfig="+kubeconfig, "--leader-elect", "--replica="+called,
+		"--webhook-bind-address="+r.webhook, "--health-probe-bind-address="+r.health, "--metrics-bind-address=0", "--ledger=")...)
 	r.command.Env = append(os.Environ(), "POD_NAMESPACE="+namespace)
 	r.command.Stdout, r.command.Stderr = r.log, r.log
 	g.Expect(r.command.Start()).To(Succeed())
