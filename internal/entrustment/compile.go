@@ -20,8 +20,12 @@ func Compile(in Inputs, now time.Time) *Snapshot {
 
 		namespaces: in.Namespaces,
 	}
-	s.purposes, s.forests = plantForests(in.Purposes, &s.clock)
+	purposes, forests := plantForests(in.Purposes, &s.clock)
+	s.purposes = purposes
 	s.addParties(in.Processors, in.Namespaces)
+	for controller, f := range forests {
+		s.party(controller).forest = f
+	}
 	s.addStores(in.Stores)
 	s.relateStores()
 	s.addContracts(in.Entrustments)

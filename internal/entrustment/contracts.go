@@ -115,7 +115,7 @@ type contractCompiler struct {
 
 	// scratch
 	above []*contract
-	named []*store // that exist, of those that a contract names
+	named []*store // that exist, of those that a root names
 }
 
 func (s *contractCompiler) settle(c *contract) {
@@ -136,7 +136,9 @@ func (s *contractCompiler) settle(c *contract) {
 		}
 		c.inherit(c.parent)
 	}
-	s.named = s.appendNamed(s.named[:0], c)
+	if c.parent == nil {
+		s.named = s.appendNamed(s.named[:0], c)
+	}
 	s.authorize(c)
 	s.activate(c)
 	s.bound(c)
@@ -354,21 +356,23 @@ func (s *contractCompiler) measure(c *contract) {
 	if c.controller == nil {
 		return
 	}
-	if f := s.forests[c.controller.name]; f != nil {
+	if f := c.controller.forest; f != nil {
 		c.purposes = s.sets.slice(words(len(f.members)))
 		f.extent(c.purposes, s.purposes, c.obj.Spec.Purposes, c.obj.Spec.ProhibitedPurposes)
 		if c.parent != nil {
 			c.purposes.intersect(c.parent.purposes)
 		}
 	}
-	c.stores = s.lists.slice(len(s.named))[:0]
-	for _, st := range s.named {
-		if st.controller != c.controller || c.parent != nil && !c.parent.reaches(st) ||
-			c.reaches(st) || !covers(c.obj.Spec.DataCategories, st.obj.Spec.DataCategories) {
-			continue
+	within := s.named
+	if c.parent != nil {
+		within = c.parent.stores
+	}
+	c.stores = s.lists.slice(len(within))[:0]
+	for _, st := range within {
+		if st.controller == c.controller && !c.reaches(st) && c.names(st.key) && covers(c.obj.Spec.DataCategories, st.obj.Spec.DataCategories) {
+			c.stores = append(c.stores, st)
+			c.entrustee.most.add(st)
 		}
-		c.stores = append(c.stores, st)
-		c.entrustee.most.add(st)
 	}
 }
 

@@ -13,6 +13,8 @@ type party struct {
 	name string
 	obj  *v1alpha1.DataProcessor // nil: nothing with that name exists
 
+	forest *forest // of its purposes; nil: it has published none
+
 	bindings []binding
 	stores   []*store    // of which it is the data controller
 	received []*contract // in which it is the entrustee

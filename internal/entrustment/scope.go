@@ -106,7 +106,7 @@ func (s *Snapshot) purposesExceed(c, before *contract, yield func(string) bool) 
 		if c.parent.purposes.has(id) || asked.has(id) {
 			continue
 		}
-		if !yield(fmt.Sprintf("purpose %q exceeds the tiers above", s.forests[c.controller.name].members[id].name())) {
+		if !yield(fmt.Sprintf("purpose %q exceeds the tiers above", c.controller.forest.members[id].name())) {
 			return false
 		}
 	}
@@ -183,7 +183,7 @@ func placesExceed(c, before *contract, yield func(string) bool) bool {
 
 // ownPurposes is what the contract itself asks for.
 func (s *Snapshot) ownPurposes(c *contract) set {
-	f := s.forests[c.controller.name]
+	f := c.controller.forest
 	if f == nil {
 		return nil
 	}
@@ -194,7 +194,7 @@ func (s *Snapshot) ownPurposes(c *contract) set {
 
 // exceedsStores names the purposes in the contract's extent that no store in scope is for, sorted.
 func (s *Snapshot) exceedsStores(c *contract) []string {
-	f := s.forests[c.controller.name]
+	f := c.controller.forest
 	if f == nil {
 		return slices.Sorted(slices.Values(c.obj.Spec.Purposes))
 	}

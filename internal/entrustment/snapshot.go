@@ -20,7 +20,6 @@ type Snapshot struct {
 	clock    boundaries
 
 	purposes  map[string]*purpose
-	forests   map[string]*forest // by data controller
 	parties   map[string]*party
 	bindings  map[string]*binding
 	stores    map[types.NamespacedName]*store

@@ -108,7 +108,7 @@ func (s *Snapshot) usesOf(f *forest) *useCounts {
 	}
 	reached := newSet(len(f.members))
 	for _, c := range s.contracts {
-		if !c.sound() || s.forests[c.controller.name] != f {
+		if !c.sound() || c.controller.forest != f {
 			continue
 		}
 		for id := range c.reached(reached).all() {

@@ -79,7 +79,7 @@ func (s *Snapshot) effective(c *contract) *v1alpha1.EffectiveExtent {
 	slices.Sort(extent.Stores)
 	reached := c.reached(make(set, len(c.purposes)))
 	for id := range reached.all() {
-		extent.Purposes = append(extent.Purposes, s.forests[c.controller.name].members[id].name())
+		extent.Purposes = append(extent.Purposes, c.controller.forest.members[id].name())
 	}
 	slices.Sort(extent.Purposes)
 	extent.Purposes = extent.Purposes[:min(len(extent.Purposes), maxNames)]

@@ -42,7 +42,7 @@ func (s *Snapshot) addStores(objects []*v1alpha1.PersonalDataStore) {
 		}
 		st := &nodes[i]
 		st.obj, st.key, st.controller = obj, key, s.party(obj.Spec.ControllerName)
-		if st.forest = s.forests[obj.Spec.ControllerName]; st.forest != nil {
+		if st.forest = st.controller.forest; st.forest != nil {
 			st.intended = s.intend(st.forest, &obj.Spec)
 			st.breadth = st.intended.count()
 		}
