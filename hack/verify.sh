@@ -61,7 +61,7 @@ linted() {
 
 tidy() { # every module says exactly what it needs
   local module code=0
-  for module in . hack/tools hack/controlplane hack/calico hack/image hack/reference test/oracle/cyclonus test/install test/certmanager test/e2e; do
+  for module in . hack/tools hack/controlplane hack/calico hack/image hack/reference test/oracle/cyclonus test/definitions test/install test/certmanager test/e2e; do
     (cd "$module" && go mod tidy -diff) || { echo "Not tidy: $module" && code=1; }
   done
   return $code

@@ -202,6 +202,8 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		}
 	})
 
+	t.Run("all that is rendered conforms", c.conforms) // here, because nothing of it is there
+
 	t.Run("restored from a backup, it grants what was granted", func(t *testing.T) {
 		g := NewWithT(t)
 		g.SetDefaultEventuallyTimeout(2 * time.Minute)

@@ -283,6 +283,15 @@ func release(name, namespace string, overrides values) (*releasev1.Release, erro
 
 func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 	t.Helper()
+	objects, err := manifests.Decode(kustomized(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func kustomized(t *testing.T, dir string) []byte {
+	t.Helper()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -291,11 +300,7 @@ func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := manifests.Decode(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return objects
+	return text
 }
 
 // withoutConventions leaves out what Helm's own conventions add, and nothing else.
