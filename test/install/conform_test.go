@@ -57,7 +57,12 @@ var settings = map[string]values{
 		"priorityClassName": "", "topologySpreadConstraints": []any{},
 	},
 	"with an Issuer that is there": {"certificates": values{"issuer": "cert-manager", "issuerRef": values{"name": "company", "kind": "ClusterIssuer"}}},
-	"for an operator outside":      {"webhook": values{"url": "https://127.0.0.1:9443"}},
+	"with names that look like numbers": {
+		"nameOverride": "7", "fullnameOverride": "1e3", "priorityClassName": "1", "roles": values{"parties": []any{"42"}},
+		"image":        values{"repository": "0x1", "tag": "1.10"},
+		"certificates": values{"issuer": "cert-manager", "issuerRef": values{"name": "5", "kind": "Issuer", "group": "cert-manager.io"}},
+	},
+	"for an operator outside": {"webhook": values{"url": "https://127.0.0.1:9443"}},
 }
 
 // conforms shows that whatever is rendered is what this Kubernetes and the projects whose kinds it borrows know, field by field: to

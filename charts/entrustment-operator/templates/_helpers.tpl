@@ -16,8 +16,8 @@
 
 {{/* What tells the operator's pods from all others; it never changes within a release. */}}
 {{- define "entrustment-operator.selector" -}}
-app.kubernetes.io/name: {{ include "entrustment-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "entrustment-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "entrustment-operator.labels" -}}
