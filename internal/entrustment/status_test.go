@@ -537,6 +537,36 @@ func TestStoreBeingDeletedGrantsNothing(t *testing.T) {
 	}
 }
 
+// A Purpose tells of as many stores and contracts as tell of it. One of the contracts is suspended, and entrusts nothing.
+func TestUsesOfPurposes(t *testing.T) {
+	in := published(t)
+	in.Entrustments[0].Spec.Suspended, in.Entrustments[0].Spec.SuspendedReason = true, "an incident"
+	s := entrustment.Compile(*in, cases.At)
+	stores, contracts := map[string]int32{}, map[string]int32{}
+	for _, key := range s.Stores() {
+		status, _ := s.StoreStatus(key)
+		for _, name := range status.EffectivePurposes {
+			stores[name]++
+		}
+	}
+	for _, name := range s.Entrustments() {
+		if status, _ := s.EntrustmentStatus(name); status.Effective != nil {
+			for _, name := range status.Effective.Purposes {
+				contracts[name]++
+			}
+		}
+	}
+	if len(stores) == 0 || len(contracts) == 0 {
+		t.Fatal("nothing has a purpose")
+	}
+	for _, name := range s.Names("Purpose") {
+		status, _ := s.PurposeStatus(name)
+		if status.StoreCount != stores[name] || status.EntrustmentCount != contracts[name] {
+			t.Errorf("%s: %d stores and %d contracts, want %d and %d", name, status.StoreCount, status.EntrustmentCount, stores[name], contracts[name])
+		}
+	}
+}
+
 // The zero values of everything deny.
 func TestZeroValuesDeny(t *testing.T) {
 	var s entrustment.Snapshot
