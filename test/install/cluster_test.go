@@ -205,6 +205,7 @@ type replica struct {
 	log     *output
 	webhook string
 	health  string
+	metrics string
 	ended   chan struct{}
 }
 
@@ -231,9 +232,9 @@ func (c *cluster) replica(t *testing.T, called string, flags ...string) *replica
 	t.Helper()
 	g := NewWithT(t)
 	kubeconfig := c.operatorKubeconfig(t, called)
-	r := &replica{name: called, webhook: freeAddress(t), health: freeAddress(t), log: &output{}, ended: make(chan struct{})}
+	r := &replica{name: called, webhook: freeAddress(t), health: freeAddress(t), metrics: freeAddress(t), log: &output{}, ended: make(chan struct{})}
 	r.command = c.plane.Command(called, c.program, append(flags, "--kubeconfig="+kubeconfig, "--leader-elect", "--replica="+called,
-		"--webhook-bind-address="+r.webhook, "--health-probe-bind-address="+r.health, "--metrics-bind-address=0", "--ledger=")...)
+		"--webhook-bind-address="+r.webhook, "--health-probe-bind-address="+r.health, "--metrics-bind-address="+r.metrics, "--ledger=")...)
 	r.command.Env = append(os.Environ(), "POD_NAMESPACE="+namespace)
 	r.command.Stdout, r.command.Stderr = r.log, r.log
 	g.Expect(r.command.Start()).To(Succeed())

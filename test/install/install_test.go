@@ -75,6 +75,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	granted := c.settled(ctx, g)
 	g.Expect(granted).NotTo(BeEmpty())
 
+	t.Run("alerts and dashboard ask for what is shown", c.shows)
 	t.Run("people may do what their role says", c.peopleMay)
 
 	t.Run("an upgrade with the operator killed in between keeps what is granted, and no more", func(t *testing.T) {
