@@ -288,8 +288,11 @@ func mountOwn(dir string) error {
 		{"tmpfs", "/run", "tmpfs", 0},
 		{"tmpfs", "/var/lib", "tmpfs", 0},
 		{"tmpfs", "/var/log", "tmpfs", 0},
+		{os.TempDir(), os.TempDir(), "", syscall.MS_BIND | syscall.MS_REC},
 		{dir, dir, "", syscall.MS_BIND}, // volumes of pods are shared below it
 		{"none", dir, "", syscall.MS_SHARED},
+		// Some of them make directories wherever they like. Here they cannot.
+		{"none", "/", "", syscall.MS_REMOUNT | syscall.MS_BIND | syscall.MS_RDONLY},
 	}
 	for name, value := range tunables {
 		file := filepath.Join(dir, "tunable-"+filepath.Base(name))
