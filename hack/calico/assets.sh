@@ -8,28 +8,32 @@ set -euo pipefail
 exec 3>&1 1>&2 # standard output carries the answer and nothing else
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
+source ../work.sh
 module=github.com/projectcalico/calico
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/entrustment-operator
 built=$cache/calico-$(go env GOARCH)-build-$(cat go.mod calico/main.go | sha256sum | cut -c1-12)
 
-if [[ -x $built/felix ]]; then
-  echo "Calico: cached by an earlier build"
+say() { printf 'Calico: %s\n' "$*" >&2; }
+
+use_cache() {
+  [[ -x $built/felix && -d $built/crds ]] || return 0
+  say "$1"
   echo "$built" >&3
   exit
-fi
+}
 
-mkdir -p "$cache"
-partial=$(mktemp -d "$cache/partial-calico.XXXXXX") # renamed when complete, so that nobody ever sees half of it
-trap 'rm -rf "$partial"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+build() {
+  compile . ./calico "$partial/felix" -ldflags '-s -w' || return 1
+  ln -s felix "$partial/calico"
+  cp -r "$(go list -m -f '{{.Dir}}' $module)/libcalico-go/config/crd" "$partial/crds" && chmod -R u+w "$partial/crds"
+}
 
-echo "Calico: building it from its Go module; this takes some minutes the first time"
+use_cache "cached by an earlier build"
+lock
+use_cache "cached by an earlier build" # the run that held the lock may have prepared it
+
+say "building it from its Go module; this takes some minutes the first time"
+begin
 start=$SECONDS
-CGO_ENABLED=0 nice go build -buildvcs=false -ldflags '-s -w' -o "$partial/felix" ./calico
-ln -s felix "$partial/calico"
-cp -r "$(go list -m -f '{{.Dir}}' $module)/libcalico-go/config/crd" "$partial/crds"
-chmod -R u+w "$partial/crds"
-mv -T "$partial" "$built" 2>/dev/null || [[ -x $built/felix ]] # another run may have been faster
-echo "Calico: built in $((SECONDS - start))s"
-echo "$built" >&3
+attend compiling build || failed "not built"
+publish "$built"
+use_cache "built in $(clock $((SECONDS - start)))"

@@ -23,11 +23,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=$(awk '$1 == "k8s.io/kubernetes" { print $2 }' "$here/go.mod")
 os=$(go env GOOS)
 arch=$(go env GOARCH)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/entrustment-operator
 way=${ENTRUSTMENT_ASSETS:-any}
-readonly here version os arch cache way
+readonly here version os arch way
+source "$here/../work.sh"
 
-say() { printf 'Kubernetes %s: %s\n' "$version" "$*"; }
+say() { printf 'Kubernetes %s: %s\n' "$version" "$*" >&2; }
 
 answer() { # answer DIRECTORY HOW…: says how, prints the directory, and is done.
   say "${*:2}"
@@ -43,72 +43,6 @@ missing() { # missing DIRECTORY: the programs it lacks.
 }
 
 sha256() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
-
-# ---- Nothing half-done stays behind ---------------------------------------------------------------------------
-
-worker='' # the process group that downloads or builds
-partial='' # the directory it works in; renamed when complete, so that nobody ever sees half of it
-
-clean_up() {
-  if [[ -n $worker ]]; then
-    kill -TERM -- "-$worker" 2>/dev/null && wait "$worker" || true
-  fi
-  [[ -z $partial ]] || discard "$partial"
-}
-
-discard() { # discard DIRECTORY…: setup-envtest makes some that may not be written
-  chmod -R u+w "$@" 2>/dev/null || true
-  rm -rf "$@"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
-attend() { # attend STATUS COMMAND…: runs COMMAND, and shows what the function STATUS says meanwhile.
-  local status=$1 start=$SECONDS elapsed shown=0
-  shift
-  # Job control gives the worker a process group of its own: an interrupt ends the compilers, not only their parent.
-  # It must not inherit the lock (9), which would outlive this script with it, nor the answer's descriptor (3).
-  set -m
-  "$@" >"$partial/log" 2>&1 3>&- 9>&- &
-  worker=$!
-  set +m
-  while kill -0 "$worker" 2>/dev/null; do
-    sleep 1
-    elapsed=$((SECONDS - start))
-    if [[ -t 2 ]]; then
-      printf '\r\033[K%s' "$(say "$("$status"), $(clock $elapsed)")"
-    elif ((elapsed >= shown + 15)); then
-      shown=$elapsed
-      say "$("$status"), $(clock $elapsed)"
-    fi
-  done
-  [[ ! -t 2 ]] || printf '\r\033[K'
-  local code=0
-  wait "$worker" || code=$?
-  worker=''
-  return $code
-}
-
-clock() { printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); }
-
-lock() { # lock: lets one run at a time prepare the cache; the others then find it ready.
-  mkdir -p "$cache"
-  command -v flock >/dev/null || return 0 # macOS: two runs may do the same work twice, which harms nothing
-  exec 9>"$cache/lock"
-  if ! flock -n 9; then
-    say "waiting for another run that is preparing it"
-    until flock -w 1 9; do :; done # short waits, because a signal is handled only between two commands
-  fi
-  discard "$cache"/partial.* # what a killed run could not remove
-}
-
-publish() { # publish DIRECTORY: makes the finished work visible, all at once.
-  rm -f "$partial/log"
-  [[ -d $1 ]] || mv "$partial" "$1"
-  rm -rf "$partial"
-  partial=''
-}
 
 # ---- Download -------------------------------------------------------------------------------------------------
 
@@ -146,26 +80,10 @@ build() {
     # Unstamped, the API server calls itself v0.0.0 and clients refuse what they think too old.
     flags+=" -X $package.gitVersion=$version -X $package.gitMajor=$major -X $package.gitMinor=$minor"
   done
-  cd "$here"
-  go list -deps ./kube >"$partial/packages" &&
-    CGO_ENABLED=0 nice go build -v -buildvcs=false -ldflags "$flags" -o "$partial/kube" ./kube || return 1
+  compile "$here" ./kube "$partial/kube" -ldflags "$flags" || return 1
   for program in "${programs[@]}" kube-scheduler kube-proxy kubelet; do
     ln -s kube "$partial/$program"
   done
-  rm "$partial/packages"
-}
-
-build_status() { # counts the lines that go prints: one for each module fetched, one for each package compiled
-  local total compiled
-  total=$(wc -l <"$partial/packages" 2>/dev/null || echo 0)
-  compiled=$(grep -vc '^go: ' "$partial/log" || true)
-  if ((total == 0)); then
-    echo "building, $(grep -c '^go: downloading' "$partial/log" || true) modules fetched"
-  elif grep -q '^entrustment.dev/' "$partial/log"; then
-    echo "building, linking"
-  else
-    echo "building, $compiled of $((total)) packages compiled"
-  fi
 }
 
 # ---- The ways, in order ---------------------------------------------------------------------------------------
@@ -194,7 +112,7 @@ use_cache # the run that held the lock may have prepared it
 
 if [[ $way != build ]]; then
   if [[ $os == linux ]]; then
-    partial=$(mktemp -d "$cache/partial.XXXXXX")
+    begin
     if attend download_status download; then
       publish "$downloaded"
       answer "$downloaded" "downloaded"
@@ -208,12 +126,8 @@ if [[ $way != build ]]; then
 fi
 
 say "building it from its Go modules; this takes some minutes the first time"
-partial=$(mktemp -d "$cache/partial.XXXXXX")
+begin
 start=$SECONDS
-if ! attend build_status build; then
-  tail -n 20 "$partial/log"
-  say "not built; the end of the log is above"
-  exit 1
-fi
+attend compiling build || failed "not built"
 publish "$built"
 answer "$built" "built in $(clock $((SECONDS - start)))"
