@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"text/template"
 	"time"
@@ -54,8 +55,8 @@ func (n *node) kubectl(ctx context.Context, args ...string) error {
 // inside starts a cluster for the time of a command. It stops nothing: all ends with the namespace.
 func inside(ctx context.Context, dir string, o options) error {
 	n := &node{dir: dir, kube: os.Getenv("KUBEBUILDER_ASSETS"), calico: os.Getenv("CALICO_ASSETS"), broken: make(chan *process, 1)}
-	_, err := os.Stat("/proc/net/if_inet6")
-	n.six = err == nil
+	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6") // a new namespace may take it over from the machine
+	n.six = err == nil && strings.TrimSpace(string(off)) == "0"
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
@@ -225,7 +226,7 @@ const dnsService = "10.96.0.10"
 func (n *node) startNode(ctx context.Context) error {
 	links := map[string]string{"calico": filepath.Join(n.calico, "calico")}
 	for _, plugin := range []string{"host-local", "loopback", "portmap"} {
-		links[plugin] = filepath.Join("/usr/lib/cni", plugin)
+		links[plugin] = filepath.Join("/", os.Getenv("DEBIAN_ASSETS"), "usr/lib/cni", plugin)
 	}
 	for link, target := range links {
 		if err := os.Symlink(target, n.path("cni/bin", link)); err != nil {
@@ -307,7 +308,7 @@ func (n *node) apply(ctx context.Context, manifests []string) error {
 func (n *node) attend(ctx context.Context, command []string) error {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "ENTRUSTMENT_NODE="+n.dir, "KUBECONFIG="+n.kubeconfig("admin"),
+	cmd.Env = append(os.Environ(), "ENTRUSTMENT_NODE="+n.dir, "KUBECONFIG="+n.kubeconfig("admin"), "HOME="+n.dir,
 		"PATH="+n.kube+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

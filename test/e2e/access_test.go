@@ -1,19 +1,23 @@
 package e2e
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"entrustment.dev/operator/api/v1alpha1"
+	"entrustment.dev/operator/internal/entrustment"
+	"entrustment.dev/operator/internal/gather"
 	"entrustment.dev/operator/test/builder"
 	"entrustment.dev/operator/test/e2e/attempt"
 )
@@ -46,60 +50,81 @@ var _ = Describe("The billing ledger", func() {
 		}
 	}, NodeTimeout(2*time.Minute))
 
-	It("gives its credential to those it is granted to alone", func(ctx SpecContext) {
-		name := v1alpha1.DeliveredSecretName(ledger.Namespace, ledger.Name, "reader")
-		Eventually(func() error {
-			return admin.Get(ctx, client.ObjectKey{Namespace: entrustee, Name: name}, &corev1.Secret{})
-		}).
-			WithContext(ctx).Should(Succeed())
-		for _, elsewhere := range []string{"default", "marketing", "repair-entrustee"} {
-			err := admin.Get(ctx, client.ObjectKey{Namespace: elsewhere, Name: name}, &corev1.Secret{})
-			Expect(err).To(MatchError(apierrors.IsNotFound, "not found"), elsewhere)
+	It("gives its credential to those it is granted to alone, as every store does", func(ctx SpecContext) {
+		inputs, err := gather.FromReader(ctx, admin)
+		Expect(err).NotTo(HaveOccurred())
+		snapshot := entrustment.Compile(inputs, time.Now())
+		namespaces := &corev1.NamespaceList{}
+		Expect(admin.List(ctx, namespaces)).To(Succeed())
+		granted := map[string]map[string][]byte{} // what each Secret holds, by namespace and name
+		for _, namespace := range namespaces.Items {
+			for _, delivery := range snapshot.Deliveries(namespace.Name) {
+				source := &corev1.Secret{}
+				Expect(admin.Get(ctx, client.ObjectKey{Namespace: delivery.Store.Namespace, Name: delivery.Source}, source)).To(Succeed())
+				granted[namespace.Name+"/"+delivery.Name] = source.Data
+			}
 		}
-		err := admin.Create(ctx, withCredential(agent(entrustee, "thief", "query", database)).Obj())
-		Expect(err).To(MatchError(apierrors.IsForbidden, "forbidden"), "a pod that declares nothing")
+		reader := v1alpha1.DeliveredSecretName(ledger.Namespace, ledger.Name, "reader")
+		Expect(granted).To(And(HaveKey(entrustee+"/"+reader), HaveKey(own+"/"+reader), Not(HaveKey("marketing/"+reader))))
+		Eventually(func(g Gomega) {
+			secrets := &corev1.SecretList{}
+			g.Expect(admin.List(ctx, secrets)).To(Succeed())
+			delivered := map[string]map[string][]byte{}
+			for _, secret := range secrets.Items {
+				if strings.HasPrefix(secret.Name, v1alpha1.ReservedSecretPrefix) && !strings.HasPrefix(secret.Name, v1alpha1.RotationRecordName("")) {
+					delivered[secret.Namespace+"/"+secret.Name] = secret.Data
+				}
+			}
+			g.Expect(cmp.Diff(granted, delivered)).To(BeEmpty(), "-granted +delivered")
+		}).WithContext(ctx).Should(Succeed())
+		figures = append(figures, fmt.Sprintf("credentials: %d in %d namespaces, as decided", len(granted), len(namespaces.Items)))
+
+		err = admin.Create(ctx, withCredential(agent(entrustee, "thief", "query", database)).Obj())
+		Expect(err).To(MatchError(ContainSubstring("must not reference a Secret named pds.*")), "a pod that declares nothing")
 	}, NodeTimeout(time.Minute))
 
 	It("is silent to pods without a purpose, with another one, and of other namespaces", func(ctx SpecContext) {
 		noneReaches(ctx, port,
-			agent(entrustee, "undeclared", "dial", port),
-			agent(own, "undeclared", "dial", port),
-			agent("core-services", "other-purpose", "dial", port).Purpose("after-service"),
-			agent("default", "stranger", "dial", port),
-			agent(ledgerIn, "neighbour", "dial", port),
+			passerBy(entrustee, "undeclared", port),
+			passerBy(own, "undeclared", port),
+			passerBy("core-services", "other-purpose", port).Purpose("after-service"),
+			passerBy("default", "stranger", port),
+			passerBy(ledgerIn, "neighbour", port),
 		)
 	}, NodeTimeout(2*time.Minute))
 
 	It("has no place for forged labels, nor for declared pods on the host's network", func(ctx SpecContext) {
 		forged := agent("default", "forged", "dial", port).Purpose(purpose).Entrustment(contract)
-		Expect(admin.Create(ctx, forged.Obj())).To(MatchError(apierrors.IsForbidden, "forbidden"), "labels at creation")
+		Expect(admin.Create(ctx, forged.Obj())).To(MatchError(ContainSubstring(string(v1alpha1.ReasonNamespaceNotBound))), "labels at creation")
 
-		later := start(ctx, agent(entrustee, "forged-later", "dial", port))
+		later := start(ctx, passerBy(entrustee, "forged-later", port))
 		labelled := later.DeepCopy()
 		labelled.Labels = map[string]string{v1alpha1.LabelPurpose: purpose, v1alpha1.LabelEntrustment: contract}
-		Expect(admin.Patch(ctx, labelled, client.MergeFrom(later))).To(MatchError(apierrors.IsForbidden, "forbidden"), "labels afterwards")
-		neverReaches(ctx, later, port)
+		Expect(admin.Patch(ctx, labelled, client.MergeFrom(later))).To(MatchError(ContainSubstring("immutable")), "labels afterwards")
+		neverReaches(ctx, later, port, time.Time{}, control{landmark, witness})
 
 		onHost := underContract("on-host", "dial", port).With(func(pod *corev1.Pod) { pod.Spec.HostNetwork = true })
-		Expect(admin.Create(ctx, onHost.Obj())).To(MatchError(apierrors.IsForbidden, "forbidden"), "host network")
+		Expect(admin.Create(ctx, onHost.Obj())).To(MatchError(ContainSubstring("must not use hostNetwork")), "host network")
 	}, NodeTimeout(time.Minute))
 
 	It("is not opened by a policy of somebody with the role edit, nor by taking its own away", func(ctx SpecContext) {
-		intruder := start(ctx, agent("default", "intruder", "dial", port))
+		intruder := start(ctx, passerBy("default", "intruder", port))
 		editor := editorOf(ctx, ledgerIn)
-		open := &networkingv1.NetworkPolicy{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ledgerIn, Name: "open"},
-			Spec:       networkingv1.NetworkPolicySpec{Ingress: []networkingv1.NetworkPolicyIngressRule{{}}},
+		harmless := opening("harmless", map[string]string{"app": "something-else"})
+		Eventually(func() error { return editor.Create(ctx, harmless) }).WithContext(ctx).Should(Succeed(), "a policy for other pods")
+		Expect(editor.Delete(ctx, harmless)).To(Succeed())
+		for _, who := range []client.Client{editor, admin} {
+			Expect(who.Create(ctx, opening("open", map[string]string{"app": ledger.Name}))).To(MatchError(ContainSubstring(`would open PersonalDataStore "%s"`, ledger.Name)))
+			shut := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledgerIn, Name: "pds." + ledger.Name}}
+			Expect(who.Delete(ctx, shut)).To(MatchError(Or(
+				ContainSubstring("are written by it alone"), ContainSubstring("goes after the last pod of the store"))))
 		}
-		Expect(editor.Create(ctx, open)).To(MatchError(apierrors.IsForbidden, "forbidden"))
-		shut := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ledgerIn, Name: "pds." + ledger.Name}}
-		Expect(admin.Delete(ctx, shut)).To(MatchError(apierrors.IsForbidden, "forbidden"))
-		neverReaches(ctx, intruder, port)
+		neverReaches(ctx, intruder, port, time.Time{}, control{landmark, witness})
 	}, NodeTimeout(time.Minute))
 
-	It("is closed again when its policy is gone all the same", func(ctx SpecContext) {
-		intruder := start(ctx, agent("default", "waiting-intruder", "dial", port))
-		neverReaches(ctx, intruder, port)
+	It("is closed again when its policy is gone all the same, and open all the time to whom it is granted", func(ctx SpecContext) {
+		intruder := start(ctx, passerBy("default", "waiting-intruder", port))
+		neverReaches(ctx, intruder, port, time.Time{}, control{landmark, witness})
 		operator := impersonate("system:serviceaccount:entrustment-system:entrustment-operator",
 			"system:serviceaccounts", "system:serviceaccounts:entrustment-system", "system:authenticated")
 		key := client.ObjectKey{Namespace: ledgerIn, Name: "pds." + ledger.Name}
@@ -113,10 +138,23 @@ var _ = Describe("The billing ledger", func() {
 			g.Expect(after.UID).NotTo(Equal(before.UID))
 		}).WithPolling(5 * time.Millisecond).WithContext(ctx).Should(Succeed())
 		measured("policy deleted → written again", time.Since(gone))
-		comesTo(ctx, intruder, port, attempt.Silent, time.Now().Add(500*time.Millisecond))
+		neverReaches(ctx, intruder, port, time.Now().Add(500*time.Millisecond), control{landmark, witness})
+		direct := address(ctx, ledger) + ":5432"
+		for _, one := range attempts(ctx, witness, gone) {
+			if one.Target == direct {
+				Expect(one.Outcome).To(Equal(attempt.Open), "%+v", one)
+			}
+		}
 	}, NodeTimeout(time.Minute))
 
 	It("lets nobody with the role edit into its pods, or into pods that may read it", func(ctx SpecContext) {
+		ordinary := start(ctx, agent(entrustee, "ordinary", "dial", port))
+		editorOf(ctx, entrustee)
+		Eventually(func() string {
+			output, _ := kubectl(ctx, "", "exec", "--as=editor", "--namespace="+entrustee, ordinary.Name, "--", "/agent") // it fails: nothing to do
+			return output
+		}).WithContext(ctx).Should(ContainSubstring("usage: agent"), "into a pod that declares nothing")
+
 		consumer := start(ctx, underContract("consumer", "dial", port))
 		for namespace, pod := range map[string]string{ledgerIn: ledger.Name + "-0", entrustee: consumer.Name} {
 			editorOf(ctx, namespace)
@@ -127,11 +165,21 @@ var _ = Describe("The billing ledger", func() {
 			} {
 				output, err := kubectl(ctx, "", append([]string{"--as=editor", "--namespace=" + namespace}, command...)...)
 				Expect(err).To(HaveOccurred(), "%s in %s", command, namespace)
-				Expect(output).To(ContainSubstring("intervene"), "%s in %s", command, namespace)
+				Expect(output).To(ContainSubstring("may not intervene"), "%s in %s", command, namespace)
 			}
 		}
 	}, NodeTimeout(time.Minute))
 })
+
+// opening is a policy in the namespace of the ledger that lets everybody reach pods.
+func opening(name string, pods map[string]string) *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ledgerIn, Name: name},
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: pods}, Ingress: []networkingv1.NetworkPolicyIngressRule{{}},
+		},
+	}
+}
 
 // editorOf is a client of the user editor, who has the stock role edit in a namespace.
 func editorOf(ctx SpecContext, namespace string) client.Client {

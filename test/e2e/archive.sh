@@ -1,34 +1,33 @@
 #!/usr/bin/env bash
 #
-# archive.sh DIR ADDRESS… runs a PostgreSQL of Debian's, as the user postgres, until it is ended: a database that no cluster knows of.
-# It has five invoices and a role that may read them, and speaks TLS alone, with the certificate DIR/server.crt.
+# archive.sh DIR ADDRESS… runs the PostgreSQL of the suite's image, until it is ended: a database that no cluster knows of. It has five
+# invoices and a role that may read them, and speaks TLS alone, with DIR/server.crt and DIR/server.key. It wants mounts of its own, as
+# `ip netns exec` gives them.
 
 set -euo pipefail
 dir=$1
-addresses=("${@:2}")
-programs=/usr/lib/postgresql/15/bin
+addresses=$(IFS=, && echo "${*:2}")
+root=$dir/root
 
-install -d -o postgres -g postgres -m 700 "$dir"
-cd "$dir"
-as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups env -i LC_ALL=C.UTF-8 PGDATA="$dir/data")
+mkdir "$root"
+tar -xOf ../../bin/e2e/postgres.tar layer.tar | tar -xC "$root"
+mount --rbind /dev "$root/dev"
+chown 65532:65532 "$root/data"
+install -o 65532 -m 600 "$dir"/server.{crt,key} "$root/data/"
+echo owners-password >"$root/tmp/owner"
 
-echo owners-password >owner
-chmod 644 owner
-"${as_postgres[@]}" "$programs/initdb" --username=owner --auth=scram-sha-256 --pwfile=owner --no-locale --encoding=UTF8 --no-sync >/dev/null
-"${as_postgres[@]}" "$programs/postgres" --single template1 >/dev/null <<<'CREATE DATABASE ledger'
-"${as_postgres[@]}" "$programs/postgres" --single ledger >/dev/null <<'SQL'
+programs=("$root"/usr/lib/postgresql/*/bin)
+export PATH=$PATH:${programs#"$root"} PGDATA=/data/pg LC_ALL=C.UTF-8
+postgres=(chroot --userspec=65532:65532 "$root")
+"${postgres[@]}" initdb --username=owner --auth=scram-sha-256 --pwfile=/tmp/owner --no-locale --encoding=UTF8 --no-sync >/dev/null
+"${postgres[@]}" postgres --single template1 >/dev/null <<<'CREATE DATABASE ledger'
+"${postgres[@]}" postgres --single ledger >/dev/null <<'SQL'
 CREATE TABLE invoices (customer text, amount int)
 INSERT INTO invoices VALUES ('D', 100), ('E', 200), ('F', 300), ('G', 400), ('H', 500)
 CREATE ROLE reader LOGIN PASSWORD 'another-password'
 GRANT SELECT ON invoices TO reader
 SQL
-echo 'hostssl all all all scram-sha-256' >>data/pg_hba.conf
+echo 'hostssl all all all scram-sha-256' >>"$root/data/pg/pg_hba.conf"
 
-names=$(printf ',IP:%s' "${addresses[@]}")
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=archive -addext "subjectAltName=${names:1}" \
-  -keyout server.key -out server.crt.new 2>/dev/null
-chown postgres server.key server.crt.new
-mv server.crt.new server.crt # whoever finds it finds the whole
-
-exec "${as_postgres[@]}" "$programs/postgres" -c "listen_addresses=$(IFS=, && echo "${addresses[*]}")" -c unix_socket_directories="$dir" \
-  -c fsync=off -c jit=off -c ssl=on -c ssl_cert_file="$dir/server.crt" -c ssl_key_file="$dir/server.key"
+exec "${postgres[@]}" postgres -c "listen_addresses=$addresses" -c unix_socket_directories=/tmp -c fsync=off -c jit=off \
+  -c ssl=on -c ssl_cert_file=/data/server.crt -c ssl_key_file=/data/server.key

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -51,11 +53,12 @@ var _ = Describe("A database outside the cluster", func() {
 			Expect(answer.Detail).To(Equal(archiveRows))
 		}
 		noneReaches(ctx, port,
-			agent(own, "no-archivist", "dial", port),
-			agent(entrustee, "no-clerk", "dial", port),
-			agent("core-services", "other-purpose-outside", "dial", port).Purpose("after-service"),
-			underContract("other-contract-outside", "dial", port),
+			passerBy(own, "no-archivist", port),
+			passerBy(entrustee, "no-clerk", port),
+			passerBy("core-services", "other-purpose-outside", port).Purpose("after-service"),
 		)
+		other := host(ledger) + ":5432"
+		neverReaches(ctx, start(ctx, underContract("other-contract-outside", "dial", port, other)), port, time.Time{}, control{other, witness})
 	}, NodeTimeout(2*time.Minute))
 
 	It("is kept from namespaces that nobody is bound to by its credential, as the store says", func(ctx SpecContext) {
@@ -84,7 +87,10 @@ var _ = Describe("A database outside the cluster", func() {
 		suspended := suspend(ctx, &v1alpha1.Entrustment{}, archiving)
 		Eventually(told.ended).WithContext(ctx).Should(BeClosed())
 		answers := told.of(outside, attempt.Answered)
-		measured("contract suspended → last answer of a database outside", answers[len(answers)-1].Ended.Sub(suspended))
+		last := answers[len(answers)-1].Ended
+		measured("contract suspended → last answer of a database outside", last.Sub(suspended))
+		Expect(last.Sub(suspended)).To(BeNumerically("<", graceOfRevocation(ctx)+slack))
+		comesTo(ctx, witness, port, attempt.Open, last)
 		key := client.ObjectKey{Namespace: entrustee, Name: v1alpha1.DeliveredSecretName(archive.Namespace, archive.Name, "reader")}
 		Eventually(func() error { return admin.Get(ctx, key, &corev1.Secret{}) }).
 			WithContext(ctx).Should(MatchError(apierrors.IsNotFound, "gone"))
@@ -96,6 +102,9 @@ func outsideAddresses(ctx SpecContext) []string {
 	GinkgoHelper()
 	service := &corev1.Service{}
 	Expect(admin.Get(ctx, ledger, service)).To(Succeed())
+	if off, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/disable_ipv6"); onOwnNode() && err == nil && strings.TrimSpace(string(off)) == "0" {
+		Expect(service.Spec.ClusterIPs).To(HaveLen(2), "the kernel has IPv6")
+	}
 	return []string{outside, outside6}[:len(service.Spec.ClusterIPs)]
 }
 
@@ -105,6 +114,15 @@ func entrustArchive(ctx SpecContext) {
 	GinkgoHelper()
 	dir := filepath.Join(os.Getenv("ENTRUSTMENT_NODE"), "archive")
 	addresses := outsideAddresses(ctx)
+	var ips []net.IP
+	for _, address := range addresses {
+		ips = append(ips, net.ParseIP(address))
+	}
+	certificate, key, err := cert.GenerateSelfSignedCertKey("archive", ips, nil)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.Mkdir(dir, 0o755)).To(Succeed())
+	Expect(os.WriteFile(filepath.Join(dir, "server.crt"), certificate, 0o600)).To(Succeed())
+	Expect(os.WriteFile(filepath.Join(dir, "server.key"), key, 0o600)).To(Succeed())
 	var output bytes.Buffer
 	database := exec.Command("ip", append([]string{"netns", "exec", "outside", "./archive.sh", dir}, addresses...)...)
 	database.Stdout, database.Stderr = &output, &output
@@ -113,11 +131,6 @@ func entrustArchive(ctx SpecContext) {
 		Expect(database.Process.Signal(syscall.SIGQUIT)).To(Succeed(), "it ended by itself: %s", &output)
 		_ = database.Wait() // it was told to drop everything
 	})
-	var certificate []byte
-	Eventually(func() (err error) {
-		certificate, err = os.ReadFile(filepath.Join(dir, "server.crt"))
-		return err
-	}).WithContext(ctx).Should(Succeed())
 
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: archive.Namespace, Name: "archive-reader"},

@@ -19,7 +19,7 @@ const chart = "../../charts/entrustment-operator"
 func install(ctx context.Context) {
 	GinkgoHelper()
 	output, err := helm(ctx, "install", operatorKey.Name, chart, "--namespace="+operatorKey.Namespace, "--create-namespace",
-		"--set=image.repository="+images+"manager", "--set=image.tag=run")
+		"--set=image.repository="+images+"/manager", "--set=image.tag=run")
 	Expect(err).NotTo(HaveOccurred(), output)
 	output, err = kubectl(ctx, "", "rollout", "status", "--namespace="+operatorKey.Namespace, "deployment/"+operatorKey.Name)
 	Expect(err).NotTo(HaveOccurred(), output)
@@ -27,10 +27,10 @@ func install(ctx context.Context) {
 
 // Whoever removes the operator opens nothing by that: every access ends before it goes.
 var _ = AfterSuite(func(ctx SpecContext) {
-	if !onOwnNode() {
+	if !onOwnNode() || witness == nil { // nil: the suite did not begin
 		return
 	}
-	targets := []string{"dial"}
+	targets := []string{"dial", landmark}
 	for _, endpoint := range everyEndpoint(ctx) {
 		if endpoint.store != archive {
 			targets = append(targets, endpoint.target)
@@ -52,10 +52,11 @@ var _ = AfterSuite(func(ctx SpecContext) {
 	late := withCredential(underContract("too-late", "query", database)).Obj()
 	Expect(admin.Create(ctx, late)).To(MatchError(apierrors.IsForbidden, "forbidden"), "by the rules that stay")
 	after := start(ctx, agent("default", "after-removal", targets...))
-	for _, target := range targets[1:] {
-		neverReaches(ctx, before, target)
-		neverReaches(ctx, after, target)
+	for _, target := range targets[2:] {
+		neverReaches(ctx, before, target, time.Time{}, control{reaches: landmark})
+		neverReaches(ctx, after, target, time.Time{}, control{reaches: landmark})
 	}
+	Expect(atDatabase(ctx, "SELECT count(*) FROM invoices")).To(Equal("3"), "the database is there all the same")
 }, NodeTimeout(5*time.Minute))
 
 // helm runs it with the suite's KUBECONFIG, and returns all that it printed.

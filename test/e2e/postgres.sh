@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 #
-# postgres.sh FILE writes an image of PostgreSQL in the form of `docker save`: the programs of Debian's postgresql-15 that this
-# machine has, with the libraries that they need, a shell, and nothing else.
+# postgres.sh FILE NAME writes an image of PostgreSQL in the form of `docker save`: the programs of Debian's newest that are in
+# DEBIAN_ASSETS, or on this machine, with the libraries that they need, a shell, and nothing else.
 
 set -euo pipefail
 umask 022
 out=$(realpath -m "$1")
-home=/usr/lib/postgresql/15
+name=$2
+root=${DEBIAN_ASSETS:-/}
+root=${root%/}
+home=$(printf '%s\n' "$root"/usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)
+home=${home%/bin/postgres}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -16,16 +20,17 @@ libraries=("$home"/lib/{plpgsql,dict_snowball,libpqwalreceiver}.so)
   printf '%s\n' "${programs[@]}" "${libraries[@]}"
   ldd "${programs[@]}" "${libraries[@]}" 2>/dev/null | grep -o '/[^ :)]*' | sort -u
 } | sort -u >"$scratch/files"
-mkdir -p "$scratch/root"/{tmp,data,etc}
+mkdir -p "$scratch/root"/{dev,tmp,data,etc}
 chmod 1777 "$scratch/root/tmp"
 echo 'postgres:x:65532:65532::/data:/bin/sh' >"$scratch/root/etc/passwd"
 while read -r file; do
   [[ -f $file ]] || continue
-  mkdir -p "$scratch/root$(dirname "$file")"
-  cp -L "$file" "$scratch/root$file"
+  mkdir -p "$scratch/root$(dirname "${file#"$root"}")"
+  cp -L "$file" "$scratch/root${file#"$root"}"
 done <"$scratch/files"
+home=${home#"$root"}
 mkdir -p "$scratch/root/usr/share/postgresql"
-cp -rL /usr/share/postgresql/15 "$scratch/root/usr/share/postgresql/"
+cp -r "$root/usr/share/postgresql/${home##*/}" "$scratch/root/usr/share/postgresql/"
 tar -C "$scratch/root" --owner=0 --group=0 -cf "$scratch/layer.tar" .
 digest=$(sha256sum "$scratch/layer.tar" | cut -d' ' -f1)
 arch=$(dpkg --print-architecture)
@@ -34,5 +39,5 @@ cat >"$scratch/config.json" <<JSON
  "config": {"User": "65532:65532", "Env": ["PATH=$home/bin:/bin", "PGDATA=/data/pg", "LC_ALL=C.UTF-8"]},
  "rootfs": {"type": "layers", "diff_ids": ["sha256:$digest"]}}
 JSON
-echo '[{"Config": "config.json", "RepoTags": ["e2e.entrustment.dev/postgres:run"], "Layers": ["layer.tar"]}]' >"$scratch/manifest.json"
+printf '[{"Config": "config.json", "RepoTags": ["%s"], "Layers": ["layer.tar"]}]' "$name" >"$scratch/manifest.json"
 tar -C "$scratch" -cf "$out" manifest.json config.json layer.tar

@@ -9,7 +9,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -54,22 +53,25 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	clientset, err = kubernetes.NewForConfig(config)
 	Expect(err).NotTo(HaveOccurred())
 
+	By("looking at the cluster, its images and its network plugin")
+	lookAtCluster(ctx)
+	if !onOwnNode() {
+		lookAtOperator(ctx)
+	}
+	lookAtNetwork(ctx)
 	if onOwnNode() {
 		By("installing the operator as docs/install.md says")
 		install(ctx)
+		lookAtOperator(ctx)
 	}
-	By("waiting for the operator")
-	Eventually(func(g Gomega) {
-		operator := &appsv1.Deployment{}
-		g.Expect(admin.Get(ctx, operatorKey, operator)).To(Succeed())
-		g.Expect(operator.Status.AvailableReplicas).To(BeNumerically(">", 0))
-	}).Should(Succeed())
 	By("publishing the policy, and starting a database and the other stores")
 	publish(ctx)
 	if onOwnNode() {
 		By("starting a database outside the cluster")
 		entrustArchive(ctx)
 	}
+	By("waiting for a pod that reaches them")
+	callWitness(ctx)
 }, NodeTimeout(5*time.Minute))
 
 var _ = ReportAfterSuite("what was measured", func(ctx SpecContext, report Report) {

@@ -107,6 +107,7 @@ func (s *session) isDead(ctx SpecContext, suspended time.Time, why string) time.
 	measured(why+" → the database has no session any more", gone.Sub(suspended))
 	Expect(last.Sub(suspended)).To(BeNumerically("<", promised))
 	Expect(gone.Sub(suspended)).To(BeNumerically("<", promised))
+	comesTo(ctx, witness, s.database+":5432", attempt.Open, gone) // what others are granted goes on
 	Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(s.pod), &corev1.Pod{}) }).
 		WithContext(ctx).Should(MatchError(apierrors.IsNotFound, "gone"))
 

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -38,7 +39,7 @@ var _ = Describe("The table of all pods and all stores", func() {
 		Expect(err).NotTo(HaveOccurred())
 		snapshot := entrustment.Compile(inputs, time.Now())
 		endpoints := everyEndpoint(ctx)
-		targets := []string{"dial"}
+		targets := []string{"dial", landmark}
 		for _, e := range endpoints {
 			targets = append(targets, e.target)
 		}
@@ -52,12 +53,16 @@ var _ = Describe("The table of all pods and all stores", func() {
 			DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(admin.Delete(ctx, c.pod))).To(Succeed()) })
 		}
 		var open, silent int
+		reached := sets.New[string]()
 		for _, c := range consumers {
 			Eventually(func(g Gomega) {
 				g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(c.pod), c.pod)).To(Succeed())
 				g.Expect(ready(c.pod)).To(BeTrue())
 			}).WithContext(ctx).Should(Succeed())
-			decided := map[string]attempt.Outcome{}
+			decided := map[string]attempt.Outcome{landmark: attempt.Open}
+			if c.entrustment != "" {
+				decided[landmark] = attempt.Silent // a contract names the ways out
+			}
 			for _, e := range endpoints {
 				if e.store == archive && c.namespace == "default" {
 					continue // nobody is bound to it: what is outside is kept from it by the credential alone
@@ -68,6 +73,7 @@ var _ = Describe("The table of all pods and all stores", func() {
 					Namespace: c.namespace, Purpose: c.purpose, Entrustment: c.entrustment, Store: e.store,
 				}).Allowed() {
 					decided[e.target] = attempt.Open
+					reached.Insert(e.target)
 					silent--
 					open++
 				}
@@ -78,8 +84,8 @@ var _ = Describe("The table of all pods and all stores", func() {
 		}
 		Expect(open).To(BeNumerically(">", 0))
 		Expect(silent).To(BeNumerically(">", 0))
-		figures = append(figures, fmt.Sprintf("table: %d pods × %d endpoints, %d open and %d silent, as decided",
-			len(consumers), len(endpoints), open, silent))
+		figures = append(figures, fmt.Sprintf("table: %d pods × %d endpoints, %d open and %d silent, as decided; %d endpoints are reached by somebody",
+			len(consumers), len(endpoints), open, silent, reached.Len()))
 	}, NodeTimeout(5*time.Minute))
 })
 
@@ -140,7 +146,7 @@ func outcomes(ctx SpecContext, pod *corev1.Pod, decided map[string]attempt.Outco
 	GinkgoHelper()
 	const settled = 3
 	counts, seen := map[string]int{}, map[string]attempt.Outcome{}
-	for _, one := range attempts(ctx, pod) {
+	for _, one := range attempts(ctx, pod, time.Time{}) {
 		counts[one.Target]++
 		if _, asked := decided[one.Target]; asked && counts[one.Target] >= settled && seen[one.Target] != attempt.Open {
 			seen[one.Target] = one.Outcome

@@ -6,6 +6,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"entrustment.dev/operator/api/v1alpha1"
@@ -28,10 +32,18 @@ import (
 
 const (
 	policy   = "../../config/samples/policy"
-	images   = "e2e.entrustment.dev/"
+	images   = "e2e.entrustment.dev"
 	ledgerIn = "data-billing"
 	rows     = "3 rows"
 )
+
+// imageOf is the suite's image of that name. One in a registry is asked for anew: its name stays when its content changes.
+func imageOf(name string) (string, corev1.PullPolicy) {
+	if registry := os.Getenv("ENTRUSTMENT_IMAGES"); registry != "" {
+		return registry + "/" + name + ":run", corev1.PullAlways
+	}
+	return images + "/" + name + ":run", corev1.PullIfNotPresent
+}
 
 var ledger = types.NamespacedName{Namespace: ledgerIn, Name: "billing-ledger"}
 
@@ -117,7 +129,7 @@ func createService(ctx context.Context, store *v1alpha1.PersonalDataStore) {
 			Name: fmt.Sprintf("port-%d", port.Port), Port: port.Port, TargetPort: intstr.FromInt32(port.Port),
 		})
 	}
-	Expect(admin.Create(ctx, service)).To(Succeed())
+	Expect(client.IgnoreAlreadyExists(admin.Create(ctx, service))).To(Succeed())
 }
 
 // createListener stands in for a store of which only the packets matter.
@@ -131,13 +143,16 @@ func createListener(ctx context.Context, store *v1alpha1.PersonalDataStore) {
 	for key, value := range store.Spec.Endpoint.PodSelector.MatchLabels {
 		pod.Label(key, value)
 	}
-	Expect(admin.Create(ctx, pod.Label("app", store.Name).Obj())).To(Succeed())
+	Expect(client.IgnoreAlreadyExists(admin.Create(ctx, pod.Label("app", store.Name).Obj()))).To(Succeed())
 }
 
 // createLedger starts PostgreSQL with three invoices and a role that may read them.
 func createLedger(ctx context.Context) {
 	GinkgoHelper()
-	Expect(kubectl(ctx, ledgerManifest, "apply", "-f", "-")).To(ContainSubstring("created"))
+	image, pull := imageOf("postgres")
+	manifest := strings.NewReplacer(images+"/postgres:run", image, string(corev1.PullIfNotPresent), string(pull)).Replace(ledgerManifest)
+	output, err := kubectl(ctx, manifest, "apply", "-f", "-")
+	Expect(err).NotTo(HaveOccurred(), output)
 	Eventually(func(g Gomega) {
 		set := &appsv1.StatefulSet{}
 		g.Expect(admin.Get(ctx, ledger, set)).To(Succeed())
@@ -148,11 +163,12 @@ func createLedger(ctx context.Context) {
 // agent builds a pod that does one thing and tells of it.
 func agent(namespace, name string, arguments ...string) *builder.PodBuilder {
 	none, now := false, int64(0)
+	image, pull := imageOf("agent")
 	return builder.Pod(namespace, name).With(func(pod *corev1.Pod) {
 		pod.Spec.AutomountServiceAccountToken = &none
 		pod.Spec.TerminationGracePeriodSeconds = &now
 		pod.Spec.Containers = []corev1.Container{{
-			Name: "agent", Image: images + "agent:run", ImagePullPolicy: corev1.PullIfNotPresent, Args: arguments,
+			Name: "agent", Image: image, ImagePullPolicy: pull, Args: arguments,
 			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &none},
 		}}
 	})
@@ -185,10 +201,34 @@ func start(ctx context.Context, pod *builder.PodBuilder) *corev1.Pod {
 	})
 	Eventually(func(g Gomega) {
 		g.Expect(admin.Get(ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
+		g.Expect(cannotStart(object)).To(BeEmpty())
 		g.Expect(ready(object)).To(BeTrue())
 	}).WithContext(ctx).Should(Succeed())
 	return object
 }
+
+// cannotStart stops whoever waits for a pod whose image is not there, or is not for its node, and says so. It returns nothing.
+func cannotStart(pod *corev1.Pod) string {
+	for _, status := range pod.Status.ContainerStatuses {
+		why := ""
+		if waiting := status.State.Waiting; waiting != nil && slices.Contains(hopeless, waiting.Reason) {
+			why = waiting.Reason + ": " + waiting.Message
+		}
+		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {
+			if state.Terminated != nil && state.Terminated.Reason == "StartError" {
+				why = state.Terminated.Message
+			}
+		}
+		if why != "" {
+			StopTrying(fmt.Sprintf("pod %s/%s cannot start %s: %s. How a cluster gets the images of the suite, and for which platforms: docs/e2e.md",
+				pod.Namespace, pod.Name, status.Image, why)).Now()
+		}
+	}
+	return ""
+}
+
+// hopeless are reasons for which the kubelet has tried in vain to get an image.
+var hopeless = []string{"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
 
 func ready(pod *corev1.Pod) bool {
 	for _, condition := range pod.Status.Conditions {
@@ -199,17 +239,23 @@ func ready(pod *corev1.Pod) bool {
 	return false
 }
 
-// attempts reads what an agent has told so far.
-func attempts(ctx context.Context, pod *corev1.Pod) []attempt.Attempt {
+// attempts reads what an agent has told so far of attempts that began after an instant.
+func attempts(ctx context.Context, pod *corev1.Pod, after time.Time) []attempt.Attempt {
 	GinkgoHelper()
-	log, err := clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).Stream(ctx)
+	options := &corev1.PodLogOptions{}
+	if !after.IsZero() {
+		options.SinceTime = ptr.To(metav1.NewTime(after)) // a second is its unit
+	}
+	log, err := clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	defer log.Close()
 	var all []attempt.Attempt
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		var one attempt.Attempt
 		Expect(json.Unmarshal(lines.Bytes(), &one)).To(Succeed(), "a line of %s/%s: %s", pod.Namespace, pod.Name, lines.Text())
-		all = append(all, one)
+		if !one.Began.Before(after) {
+			all = append(all, one)
+		}
 	}
 	return all
 }
@@ -261,8 +307,8 @@ func comesTo(ctx context.Context, pod *corev1.Pod, target string, want attempt.O
 	var detail string
 	Eventually(func() attempt.Outcome {
 		last := attempt.Outcome("no attempt")
-		for _, one := range attempts(ctx, pod) {
-			if one.Target != target || one.Began.Before(after) {
+		for _, one := range attempts(ctx, pod, after) {
+			if one.Target != target {
 				continue
 			}
 			last, detail = one.Outcome, one.Detail
@@ -277,15 +323,21 @@ func comesTo(ctx context.Context, pod *corev1.Pod, target string, want attempt.O
 	return first
 }
 
-// neverReaches waits for attempts of a pod at a target, and expects silence of all that it ever made.
-func neverReaches(ctx context.Context, pod *corev1.Pod, target string) {
+// control tells a policy's silence from one that another cause makes.
+type control struct {
+	reaches string      // what the silent pod reaches, so that it has a network
+	witness *corev1.Pod // a pod that reaches the target at the same time; nil: nobody does any more
+}
+
+// neverReaches waits for attempts of a pod at a target that begin after an instant, and expects silence of them all.
+func neverReaches(ctx context.Context, pod *corev1.Pod, target string, after time.Time, c control) {
 	GinkgoHelper()
 	const enough = 3
 	var made []attempt.Attempt
 	Eventually(func() int {
 		made = made[:0]
-		for _, one := range attempts(ctx, pod) {
-			if one.Target == target {
+		for _, one := range attempts(ctx, pod, after) {
+			if one.Target == target && one.Outcome != attempt.NoName { // an answer about a name may be late, and nothing was tried then
 				made = append(made, one)
 			}
 		}
@@ -294,8 +346,18 @@ func neverReaches(ctx context.Context, pod *corev1.Pod, target string) {
 	for _, one := range made {
 		Expect(one.Outcome).To(Equal(attempt.Silent), "%s/%s to %s: %+v", pod.Namespace, pod.Name, target, one)
 	}
+	comesTo(ctx, pod, c.reaches, attempt.Open, after)
+	if c.witness != nil {
+		comesTo(ctx, c.witness, target, attempt.Open, made[0].Began)
+	}
 }
 
+// passerBy is a pod that tries a target in vain, and the landmark.
+func passerBy(namespace, name, target string) *builder.PodBuilder {
+	return agent(namespace, name, "dial", target, landmark)
+}
+
+// noneReaches runs pods that pass by a target which the witness reaches.
 func noneReaches(ctx context.Context, target string, pods ...*builder.PodBuilder) {
 	GinkgoHelper()
 	running := make([]*corev1.Pod, 0, len(pods))
@@ -303,7 +365,7 @@ func noneReaches(ctx context.Context, target string, pods ...*builder.PodBuilder
 		running = append(running, start(ctx, pod))
 	}
 	for _, pod := range running {
-		neverReaches(ctx, pod, target)
+		neverReaches(ctx, pod, target, time.Time{}, control{landmark, witness})
 	}
 }
 
