@@ -136,7 +136,7 @@ var _ = Describe("kubectl entrust, asked about a cluster", Ordered, func() {
 			if !cli.AsksCluster(example) || strings.Contains(example, " ledger ") || strings.Contains(example, " verify ") { // these take logs, and nodes
 				continue
 			}
-			args := strings.Fields(strings.ReplaceAll(strings.Split(strings.Split(example, " > ")[0], " | ")[0], "policy/", policy))[2:]
+			args := strings.Fields(strings.NewReplacer("policy/", policy, "orders.yaml", policy+"/30-personaldatastores.yaml").Replace(strings.Split(strings.Split(example, " > ")[0], " | ")[0]))[2:]
 			out, wrong, code := entrust(ctx, controlPlane.KubeConfig, args...)
 			Expect(code).NotTo(Equal(2), "%s\n%s%s", example, out, wrong)
 			tried++

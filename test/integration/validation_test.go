@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -27,6 +28,8 @@ import (
 	"entrustment.dev/operator/api/v1alpha1"
 	"entrustment.dev/operator/config/crd"
 	"entrustment.dev/operator/internal/gather"
+	"entrustment.dev/operator/test/builder"
+	"entrustment.dev/operator/test/manifests"
 )
 
 // A validationCase is an object that the API server itself, through the schema and its CEL rules alone, accepts or refuses.
@@ -77,6 +80,34 @@ var _ = Describe("The API server", Ordered, ContinueOnFailure, func() {
 			Expect(readTyped(ctx, object)).To(Succeed(), "whatever is accepted, the typed list can read")
 		})
 	}
+})
+
+// What the webhooks are asked about is what the API server has not refused yet: their conditions meet objects of every shape.
+var _ = Describe("The webhooks, while nobody answers", func() {
+	It("leave objects without a spec to the schema", func(ctx context.Context) {
+		part := builder.Purpose("part").Parent("whole").Obj()
+		asked := func(ctx context.Context) error { return k8s.Create(ctx, part.DeepCopy(), client.DryRunAll) }
+		objects, err := manifests.Read("../../config/webhook")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx context.Context) {
+			Eventually(asked).WithContext(ctx).WithTimeout(30*time.Second).Should(Succeed(), "nobody is asked any more")
+		})
+		for _, object := range objects {
+			if strings.HasSuffix(object.GetKind(), "WebhookConfiguration") {
+				Expect(manifests.CallDirectly(object, "127.0.0.1:1")).To(Succeed())
+				Expect(k8s.Create(ctx, object)).To(Succeed())
+				DeferCleanup(k8s.Delete, object)
+			}
+		}
+		Eventually(asked).WithContext(ctx).WithTimeout(30 * time.Second).Should(MatchError(ContainSubstring(`failed calling webhook "purpose.admission.entrustment.dev"`)))
+
+		for _, kind := range []string{"Purpose", "DataProcessor", "Entrustment"} {
+			object := &unstructured.Unstructured{}
+			object.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
+			object.SetName("empty")
+			Expect(k8s.Create(ctx, object)).To(refuseFor("spec: Required value"))
+		}
+	})
 })
 
 // refuseFor matches an answer that judges the object and says why in the given words.
