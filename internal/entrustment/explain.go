@@ -3,6 +3,7 @@ package entrustment
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,7 +33,8 @@ func (d Decision) Message() string {
 		return fmt.Sprintf("no purpose is declared; add the label %s with the name of a Purpose to the pod", v1alpha1.LabelPurpose)
 	case v1alpha1.ReasonPurposeUnknown:
 		if d.purpose == nil {
-			return fmt.Sprintf("there is no Purpose %q; declare one that is published (kubectl get purposes)", r.Purpose)
+			help := cmp.Or(meant(r.Purpose, maps.Keys(s.purposes)), "; declare one that is published (kubectl get purposes)")
+			return fmt.Sprintf("there is no Purpose %q%s", r.Purpose, help)
 		}
 		_, why := s.whyBroken(d.purpose)
 		return fmt.Sprintf("Purpose %q has no intact chain of parents: %s", r.Purpose, why)
@@ -54,8 +56,7 @@ func (d Decision) Message() string {
 		return d.noEntrustment()
 	case v1alpha1.ReasonEntrustmentNotFound:
 		if d.contract == nil {
-			return fmt.Sprintf("there is no Entrustment %q; name one under which %q is the entrustee in the label %s",
-				r.Entrustment, d.binding.party.name, v1alpha1.LabelEntrustment)
+			return fmt.Sprintf("there is no Entrustment %q%s", r.Entrustment, d.suggestContracts())
 		}
 		_, why := s.whyChainBroken(d.contract)
 		return fmt.Sprintf("Entrustment %q has no intact chain of parents: %s", r.Entrustment, why)
@@ -72,7 +73,14 @@ func (d Decision) Message() string {
 		if d.store != nil || r.Store.Name == "" {
 			return s.describe(d.contract.authority)
 		}
-		return fmt.Sprintf("there is no PersonalDataStore %q", r.Store)
+		help := meant(r.Store.String(), func(yield func(string) bool) {
+			for key := range s.stores {
+				if !yield(key.String()) {
+					return
+				}
+			}
+		})
+		return fmt.Sprintf("there is no PersonalDataStore %q%s", r.Store, cmp.Or(help, "; correct the name, or create it"))
 	case v1alpha1.ReasonStoreSuspended:
 		return fmt.Sprintf("PersonalDataStore %q is suspended%s; access returns when the suspension is lifted", r.Store, because(d.store.obj.Spec.SuspendedReason))
 	case v1alpha1.ReasonStoreOfOtherController:
@@ -150,31 +158,38 @@ func (d Decision) noEntrustment() string {
 	return fmt.Sprintf("PersonalDataStore %q holds data of %q, and %q names no entrustment by it%s", d.request.Store, d.store.controller.name, party, help)
 }
 
-// suggestContracts names entrustments of the party that would do.
+// suggestContracts names entrustments of the party that would do, or says that none is needed.
 func (d Decision) suggestContracts() string {
-	var names []string
-	for _, c := range d.binding.party.received {
-		if c.name() == d.request.Entrustment {
-			continue
+	party := d.binding.party
+	reaches := func(contract string, stores []*store) bool {
+		if contract == d.request.Entrustment {
+			return false
 		}
-		with := d.snapshot.resolve(d.request.Namespace, d.request.Purpose, c.name())
-		stores := c.stores
+		with := d.snapshot.resolve(d.request.Namespace, d.request.Purpose, contract)
 		if d.store != nil {
 			stores = []*store{d.store}
 		}
-		for _, st := range stores {
+		return slices.ContainsFunc(stores, func(st *store) bool {
 			with.store, with.request.Store, with.effect = st, st.key, Deny
-			if with.decide(); with.Allowed() {
-				names = append(names, c.name())
-				break
-			}
+			with.decide()
+			return with.Allowed()
+		})
+	}
+	var names []string
+	for _, c := range party.received {
+		if reaches(c.name(), c.stores) {
+			names = append(names, c.name())
 		}
 	}
-	if len(names) == 0 {
-		return fmt.Sprintf("; the data controller has to entrust %q first", d.binding.party.name)
-	}
 	slices.Sort(names)
-	return fmt.Sprintf("; set the label %s to %s", v1alpha1.LabelEntrustment, quoteList(names))
+	switch {
+	case len(names) > 0:
+		return fmt.Sprintf("; set the label %s to %s", v1alpha1.LabelEntrustment, quoteList(names))
+	case reaches("", party.stores):
+		return fmt.Sprintf("; remove the label %s: %q handles its own data without a contract", v1alpha1.LabelEntrustment, party.name)
+	default:
+		return fmt.Sprintf("; the data controller has to entrust %q first", party.name)
+	}
 }
 
 // notIntended explains why the declared purpose does not comply with the store.
