@@ -234,7 +234,7 @@ type DataProcessorStatus struct {
 	// entrustmentCount is the number of entrustments in force in which it is the entrustee.
 	//
 	// +optional
-	EntrustmentCount int32 `json:"entrustmentCount,omitempty"`
+	EntrustmentCount int32 `json:"entrustmentCount"`
 
 	// namespaces as first seen. A namespace of the same name with another uid is somebody else's: the binding is
 	// suspended (NamespaceRecreated) until it is removed from spec and added again.

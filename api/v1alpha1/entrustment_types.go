@@ -467,7 +467,7 @@ type EntrustmentStatus struct {
 	// depth is 0 for an entrustment by the data controller.
 	//
 	// +optional
-	Depth int32 `json:"depth,omitempty"`
+	Depth int32 `json:"depth"`
 
 	// effective extent, after intersection along the chain and with the stores. Absent: nothing is in effect.
 	//

@@ -368,7 +368,7 @@ type PersonalDataStoreStatus struct {
 	// grantCount is the number of grants in force: combinations of namespace, entrustment and purpose.
 	//
 	// +optional
-	GrantCount int32 `json:"grantCount,omitempty"`
+	GrantCount int32 `json:"grantCount"`
 
 	// wouldDeny lists, in Report mode, pods that would be cut.
 	//

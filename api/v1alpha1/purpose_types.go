@@ -205,12 +205,12 @@ type PurposeStatus struct {
 	// storeCount is the number of stores whose effective purposes include this one.
 	//
 	// +optional
-	StoreCount int32 `json:"storeCount,omitempty"`
+	StoreCount int32 `json:"storeCount"`
 
 	// entrustmentCount is the number of entrustments in force whose effective purposes include this one.
 	//
 	// +optional
-	EntrustmentCount int32 `json:"entrustmentCount,omitempty"`
+	EntrustmentCount int32 `json:"entrustmentCount"`
 
 	// conditions of the purpose: Ready.
 	//
