@@ -66,6 +66,7 @@ func TestEveryCodeIsFound(t *testing.T) {
 		lint.TooMany:          {more(strings.TrimSuffix(tooMany, "\n---\n")), "namespaces:"},
 		lint.WorkloadRefused:  {more(pod("entrustment.dev/purpose: nothing", "")), "labels: {entrustment.dev/purpose: nothing}"},
 		lint.SecretWithheld:   {more(pod("app: x", "imagePullSecrets: [{name: pds.shop-data.orders.ro}]")), "labels: {app: x}"},
+		lint.IdleLabel:        {more(pod("entrustment.dev/purposes: delivery", "")), "labels: {entrustment.dev/purposes: delivery}"},
 		lint.Unreadable:       {nil, ""},
 	} {
 		t.Run(string(code), func(t *testing.T) {
@@ -91,6 +92,26 @@ func TestEveryCodeIsFound(t *testing.T) {
 			lines := append([]string{""}, strings.Split(text, "\n")...)
 			if r := rows[i]; r.File != path || r.Message == "" || !strings.Contains(lines[r.Line], test.on) || test.on != "" && r.Line == 0 {
 				t.Errorf("%+v on line %q", r, lines[r.Line])
+			}
+		})
+	}
+}
+
+// Who labels the Deployment, and not its pods, is told where the label belongs.
+func TestLabelsOfTheWorkloadItself(t *testing.T) {
+	const deployment = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: packing, namespace: shop, labels: {entrustment.dev/purpose: delivery}}
+spec: {selector: {matchLabels: {app: packing}}, template: {metadata: {labels: {app: packing%s}}, spec: {containers: [{name: c, image: i}]}}}
+`
+	for name, test := range map[string]struct {
+		pods string
+		want int
+	}{"not its pods": {"", 1}, "its pods too": {", entrustment.dev/purpose: delivery", 0}} {
+		t.Run(name, func(t *testing.T) {
+			_, out, wrong := command(t, strings.NewReader(fmt.Sprintf(deployment, test.pods)), "lint", "-f", "../../config/samples/minimal/policy.yaml", "-f", "-", "-o", "json")
+			if got := strings.Count(out, `"code": "ENT503"`); got != test.want || test.want > 0 && !strings.Contains(out, "its pods need it: spec.template.metadata.labels") {
+				t.Errorf("%d times:\n%s%s", got, out, wrong)
 			}
 		})
 	}

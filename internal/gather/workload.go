@@ -16,6 +16,7 @@ import (
 type Workload struct {
 	Kind, Namespace, Name string
 	Labels                map[string]string // of its pods
+	Own                   map[string]string // labels of the object itself; of a Pod or a ServiceAccount they are the same
 	Spec                  corev1.PodSpec    // of its pods; empty for a ServiceAccount
 	Controlled            bool              // something else makes it, which was judged already
 	Phase                 corev1.PodPhase   // of a Pod in a cluster
@@ -51,9 +52,10 @@ func WorkloadOf(content map[string]any) (Workload, bool, error) {
 	w := Workload{Kind: content["kind"].(string)}
 	var about struct {
 		Metadata struct {
-			Name            string `json:"name"`
-			GenerateName    string `json:"generateName"`
-			Namespace       string `json:"namespace"`
+			Name            string            `json:"name"`
+			GenerateName    string            `json:"generateName"`
+			Namespace       string            `json:"namespace"`
+			Labels          map[string]string `json:"labels"`
 			OwnerReferences []struct {
 				Controller bool `json:"controller"`
 			} `json:"ownerReferences"`
@@ -65,7 +67,7 @@ func WorkloadOf(content map[string]any) (Workload, bool, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(only(content, "metadata"), &about); err != nil {
 		return w, true, err
 	}
-	w.Namespace, w.Name = about.Metadata.Namespace, about.Metadata.Name
+	w.Namespace, w.Name, w.Own = about.Metadata.Namespace, about.Metadata.Name, about.Metadata.Labels
 	if w.Name == "" && about.Metadata.GenerateName != "" {
 		w.Name = about.Metadata.GenerateName + "*"
 	}
@@ -122,6 +124,24 @@ func (w *Workload) Declares() (purpose, entrustment string, anything, emptyEntru
 	purpose, hasPurpose := w.Labels[v1alpha1.LabelPurpose]
 	entrustment, hasEntrustment := w.Labels[v1alpha1.LabelEntrustment]
 	return purpose, entrustment, hasPurpose || hasEntrustment, hasEntrustment && entrustment == ""
+}
+
+// Idle are labels of the operator's group that declare nothing, because nobody knows them, and those that would, were they not
+// of the workload itself but of its pods; each sorted.
+func (w *Workload) Idle() (unknown, misplaced []string) {
+	for key := range w.Labels {
+		if strings.HasPrefix(key, v1alpha1.Group+"/") && key != v1alpha1.LabelPurpose && key != v1alpha1.LabelEntrustment {
+			unknown = append(unknown, key)
+		}
+	}
+	for _, key := range []string{v1alpha1.LabelEntrustment, v1alpha1.LabelPurpose} {
+		_, own := w.Own[key]
+		if _, pods := w.Labels[key]; own && !pods {
+			misplaced = append(misplaced, key)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown, misplaced
 }
 
 // Secrets names the Secrets that its pods reference, sorted, each once.

@@ -189,6 +189,13 @@ func (c *checker) workload(w *gather.Workload) {
 			c.add(WorkloadRefused, w.Kind, name, labels, fmt.Sprintf("%s: %s", d.Reason(), d.Message()))
 		}
 	}
+	unknown, misplaced := w.Idle()
+	for _, key := range unknown {
+		c.add(IdleLabel, w.Kind, name, labels, fmt.Sprintf("label %s declares nothing; those that do are %s and %s", key, v1alpha1.LabelPurpose, v1alpha1.LabelEntrustment))
+	}
+	for _, key := range misplaced {
+		c.add(IdleLabel, w.Kind, name, "metadata.labels", fmt.Sprintf("label %s of the %s itself declares nothing; its pods need it: %s", key, w.Kind, labels))
+	}
 	for _, secret := range c.snapshot.WithheldSecrets(w.Namespace, purpose, contract, w.Secrets()) {
 		c.add(SecretWithheld, w.Kind, name, labels, fmt.Sprintf("Secret %q is delivered to those who declare what it is for; what these pods declare does not give it to them", secret))
 	}

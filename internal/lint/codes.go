@@ -42,6 +42,7 @@ const (
 	TooMany          Code = "ENT407"
 	WorkloadRefused  Code = "ENT501"
 	SecretWithheld   Code = "ENT502"
+	IdleLabel        Code = "ENT503"
 )
 
 // An Explanation is what is known of a code.
@@ -81,6 +82,7 @@ func Codes() []Explanation {
 		{TooMany, Error, "A namespace has more grants than fit"},
 		{WorkloadRefused, Error, "The pods of a workload will be refused"},
 		{SecretWithheld, Error, "A workload references a Secret that it must not"},
+		{IdleLabel, Warning, "A label declares nothing"},
 	}
 }
 
