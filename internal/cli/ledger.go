@@ -52,8 +52,8 @@ That the end was cut off shows only in comparison with the heads of the chains, 
 --heads reads them there.
 
 Exit codes: 0 intact, 1 not intact, 2 anything wrong with the call, the files or the cluster.`,
-		Example: `  # Follow what a replica has written to its log
-  kubectl logs -n entrustment-system deployment/entrustment-operator | kubectl entrust ledger verify -
+		Example: `  # Follow what the replicas have written to their logs
+  kubectl logs -n entrustment-system -l app.kubernetes.io/name=entrustment-operator --tail=-1 | kubectl entrust ledger verify -
 
   # Follow files, and make sure that nothing is missing at their end
   kubectl entrust ledger verify --heads ledger-2026-10.jsonl ledger-2026-11.jsonl`,
