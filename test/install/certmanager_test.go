@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -350,8 +351,10 @@ func (c *cluster) try(ctx context.Context) error {
 		return fmt.Errorf("it has to be admitted: %w", err)
 	}
 	thief := builder.Pod("billing-entrustee", "thief").Purpose("recommendation").Entrustment("fees").Obj()
-	err := c.admin.Create(ctx, thief, client.DryRunAll)
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `"pod.admission.entrustment.dev" denied`) {
+	switch err := c.admin.Create(ctx, thief, client.DryRunAll); {
+	case err == nil:
+		return errors.New("the webhook has to refuse it, and it was admitted")
+	case !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `"pod.admission.entrustment.dev" denied`):
 		return fmt.Errorf("the webhook has to refuse it: %w", err)
 	}
 	return nil
