@@ -56,16 +56,16 @@ func main() {
 	}
 	logs.InitLogs()
 	log.SetLogger(klog.Background())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1]); err != nil {
+	if err := run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "certmanager:", err)
 		os.Exit(1)
 	}
 }
 
-// run returns when the context ends or something fails.
-func run(ctx context.Context, kubeconfig string) error {
+// run returns when the process is told to end, or something fails.
+func run(kubeconfig string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	if err := issue(ctx, group, kubeconfig); err != nil {
 		return err
