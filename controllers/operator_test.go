@@ -71,7 +71,7 @@ var _ = Describe("The operator", Ordered, func() {
 			question, asks := io.Pipe()
 			answered := make(chan error, 1)
 			caller := &http.Client{Transport: &http.Transport{
-				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, //nolint:gosec // of a webhook on this machine
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
 			}}
 			go func() {
 				response, err := caller.Post(fmt.Sprintf("https://127.0.0.1:%d/admit-pod", operator.port), "application/json", question) //nolint:noctx // it has no end

@@ -167,6 +167,7 @@ func TestPlanToEnforce(t *testing.T) {
 	reports, enforces := read("Report", pods), read("Enforce", pods)
 
 	code, out, wrong := command(t, nil, "plan", "-f", enforces, "--against", reports)
+	//nolint:dupword // columns of a table
 	if diff := cmp.Diff(`ENFORCEMENT   OF                       NAMESPACE   PODS   REASON
 begins        store shop-data/orders   courier     lost   NoEntrustment
 begins        store shop-data/orders   shop        typo   PurposeUnknown
