@@ -105,7 +105,7 @@ func (s *session) isDead(ctx SpecContext, suspended time.Time, why string) time.
 	last := answers[len(answers)-1].Ended
 	measured(why+" → last answer in the open SQL session", last.Sub(suspended))
 	measured(why+" → the database has no session any more", gone.Sub(suspended))
-	Expect(last.Sub(suspended)).To(BeNumerically("<", promised))
+	Expect(last.Sub(suspended)).To(And(BeNumerically(">", 0), BeNumerically("<", promised)), "it was the suspension that ended it")
 	Expect(gone.Sub(suspended)).To(BeNumerically("<", promised))
 	comesTo(ctx, witness, s.database+":5432", attempt.Open, gone) // what others are granted goes on
 	Eventually(func() error { return admin.Get(ctx, client.ObjectKeyFromObject(s.pod), &corev1.Pod{}) }).

@@ -32,6 +32,7 @@ import (
 
 const (
 	patience = time.Second            // a packet that is dropped is never answered
+	calm     = 10 * time.Second       // in a session: a database that is slow has not ended it
 	interval = 100 * time.Millisecond // between attempts
 	rhythm   = 20 * time.Millisecond  // of questions in a session
 
@@ -163,7 +164,7 @@ func session(host string) error {
 }
 
 func count(connection *pgx.Conn) (rows int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), calm)
 	defer cancel()
 	err = connection.QueryRow(ctx, "SELECT count(*) FROM invoices").Scan(&rows)
 	return rows, err
