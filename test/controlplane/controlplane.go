@@ -302,7 +302,8 @@ func (c *ControlPlane) startControllerManager(ctx context.Context) error {
 		"--controllers=*",
 		"--leader-elect=false",
 		"--secure-port=0",
-		"--kube-api-qps=500", "--kube-api-burst=1000", // as envtest: a test has no neighbours to spare
+		"--flex-volume-plugin-dir="+filepath.Join(c.dir, "plugins"), // it is made, and by default outside of the directory
+		"--kube-api-qps=500", "--kube-api-burst=1000",               // as envtest: a test has no neighbours to spare
 	)
 	if err != nil {
 		return err
