@@ -35,7 +35,7 @@ type DataProcessor struct {
 	// status is written by the operator.
 	//
 	// +optional
-	Status DataProcessorStatus `json:"status,omitempty"`
+	Status DataProcessorStatus `json:"status,omitzero"`
 }
 
 // DataProcessorSpec describes a business operator that handles personal data.

@@ -36,7 +36,7 @@ type Entrustment struct {
 	// status is written by the operator.
 	//
 	// +optional
-	Status EntrustmentStatus `json:"status,omitempty"`
+	Status EntrustmentStatus `json:"status,omitzero"`
 }
 
 // EntrustmentSpec is one contract of entrustment and its extent.

@@ -34,7 +34,7 @@ type PersonalDataStore struct {
 	// status is written by the operator.
 	//
 	// +optional
-	Status PersonalDataStoreStatus `json:"status,omitempty"`
+	Status PersonalDataStoreStatus `json:"status,omitzero"`
 }
 
 // PersonalDataStoreSpec describes a place that holds personal data of one data controller.

@@ -34,7 +34,7 @@ type Purpose struct {
 	// status is written by the operator.
 	//
 	// +optional
-	Status PurposeStatus `json:"status,omitempty"`
+	Status PurposeStatus `json:"status,omitzero"`
 }
 
 // PurposeSpec says what the data are used for, as the data controller published it.
