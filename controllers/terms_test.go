@@ -64,7 +64,7 @@ func describeTerms() {
 			for _, peer := range closed {
 				Eventually(admittedTo).WithArguments(ctx, queuePolicy).ShouldNot(ContainElement(peer))
 			}
-			Expect(admittedTo(ctx, queuePolicy)).To(ContainElements(slices.Concat(open, []any{"core-services under none"})...), "the data controller's own pods lose nothing")
+			Expect(admittedTo(Default, ctx, queuePolicy)).To(ContainElements(slices.Concat(open, []any{"core-services under none"})...), "the data controller's own pods lose nothing")
 			for n, reason := range reasons {
 				Eventually(condition).WithArguments(ctx, tier(n), v1alpha1.ConditionReady).Should(reason)
 			}
@@ -117,7 +117,7 @@ func describeTerms() {
 				Eventually(condition).WithArguments(ctx, tier(n), v1alpha1.ConditionScopeValid).Should(is(metav1.ConditionFalse, v1alpha1.ReasonExceedsParentScope))
 				Eventually(condition).WithArguments(ctx, tier(n), v1alpha1.ConditionReady).Should(is(metav1.ConditionTrue, v1alpha1.ReasonEnforced))
 			}
-			Expect(admittedTo(ctx, queuePolicy)).To(ContainElements(peers...))
+			Expect(admittedTo(Default, ctx, queuePolicy)).To(ContainElements(peers...))
 		})
 
 		It("ends with its top, to the last tier, and each tier stays for its own disposal", func(ctx context.Context) {

@@ -80,6 +80,9 @@ func (f *Follower) Start(ctx context.Context, queue workqueue.TypedRateLimitingI
 	return nil
 }
 
+// String is what a controller says that did not wait for it to the end. Of all else it would print what changes meanwhile.
+func (f *Follower) String() string { return "of the snapshot" }
+
 // Since is when the first snapshot was published that the follower had not seen, and so the earliest instant at which what it
 // asks for may have come about. It is for Changes to ask; zero: there was none before.
 func (f *Follower) Since() time.Time {
