@@ -7,9 +7,13 @@ set -euo pipefail
 umask 022
 out=$(realpath -m "$1")
 name=$2
-root=${DEBIAN_ASSETS:-/}
-root=${root%/}
-home=$(printf '%s\n' "$root"/usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)
+assets=${DEBIAN_ASSETS:-/}
+assets=${assets%/}
+for root in "$assets" ''; do # what is installed here was not fetched, though other packages were
+  home=$(printf '%s\n' "$root"/usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)
+  [[ ! -x $home ]] || break
+done
+[[ -x $home ]] || { echo "There is no PostgreSQL in $assets/usr/lib/postgresql, nor on this machine." >&2 && exit 1; }
 home=${home%/bin/postgres}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -25,8 +29,8 @@ chmod 1777 "$scratch/root/tmp"
 echo 'postgres:x:65532:65532::/data:/bin/sh' >"$scratch/root/etc/passwd"
 while read -r file; do
   [[ -f $file ]] || continue
-  mkdir -p "$scratch/root$(dirname "${file#"$root"}")"
-  cp -L "$file" "$scratch/root${file#"$root"}"
+  mkdir -p "$scratch/root$(dirname "${file#"$assets"}")"
+  cp -L "$file" "$scratch/root${file#"$assets"}"
 done <"$scratch/files"
 home=${home#"$root"}
 mkdir -p "$scratch/root/usr/share/postgresql"
