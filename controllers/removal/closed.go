@@ -181,8 +181,11 @@ func (l *look) readers(ctx context.Context) (string, error) {
 	}
 	for i := range roles.Items {
 		role := &roles.Items[i]
+		if !render.IsReader(role) {
+			continue
+		}
 		for j := range role.Rules {
-			if render.IsReader(role) && slices.ContainsFunc(role.Rules[j].ResourceNames, func(secret string) bool {
+			if slices.ContainsFunc(role.Rules[j].ResourceNames, func(secret string) bool {
 				return !l.granted[types.NamespacedName{Namespace: role.Namespace, Name: secret}]
 			}) {
 				return fmt.Sprintf("Role %s/%s lets an account read a credential", role.Namespace, role.Name), nil
